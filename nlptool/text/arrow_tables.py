@@ -1,4 +1,4 @@
-"""Parquet files, and Arrow files as `datasets` saves them, batch by batch; and what it notes of their columns."""
+"""Parquet files, and Arrow files saved by `datasets`, read batch by batch, with the class names of their columns."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     import pyarrow
 
 BATCH = 256
-"""Rows that are held at once."""
+"""Rows held at once."""
 PARQUET, ARROW_FILE = b"PAR1", b"ARROW1"
-"""How files begin; an Arrow stream, which `datasets` writes, has no such mark."""
+"""First bytes of files; an Arrow stream, which `datasets` writes, has none."""
 FEATURES = b"huggingface"
-"""Where a schema keeps what `datasets` knows of columns."""
+"""Schema metadata of `datasets` on columns."""
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """The rows. columns: those that are read. Raises OSError for a file that is broken."""
+    """The rows. columns: those to read. Raises OSError for a damaged file."""
     with _broken_is_os_error(), _open(path) as table:
         for batch in _batches(table, columns):
             for start in range(0, batch.num_rows, BATCH):
@@ -26,13 +26,13 @@ def read(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str,
 
 
 def column_names(path: Path) -> list[str]:
-    """The names of the columns. Raises OSError for a file that is broken."""
+    """The names of the columns. Raises OSError for a damaged file."""
     with _broken_is_os_error(), _open(path) as table:
         return list(_schema(table).names)
 
 
 def class_names(path: Path) -> dict[str, tuple[str, ...]]:
-    """The names of classes by column, where `datasets` has noted them (ClassLabel). Raises OSError as `read`."""
+    """Class names by column, where `datasets` has recorded them (ClassLabel). Raises OSError as `read`."""
     with _broken_is_os_error(), _open(path) as table:
         noted = (_schema(table).metadata or {}).get(FEATURES, b"{}")
     try:
@@ -43,10 +43,10 @@ def class_names(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _names(feature: Any) -> tuple[str, ...]:
-    """The names of a feature of classes, or of a list of such."""
+    """The class names of a feature of classes, or of a list of such."""
     while (
         isinstance(feature, list) and len(feature) == 1
-    ):  # a list of classes, as `datasets` noted it before version 4
+    ):  # a list of classes, as `datasets` wrote it before version 4
         feature = feature[0]
     while isinstance(feature, Mapping) and isinstance(feature.get("feature"), Mapping):
         feature = feature["feature"]

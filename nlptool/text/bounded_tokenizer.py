@@ -1,4 +1,4 @@
-"""Calls into libraries written in Rust: their faults as errors of ours, and bounds on what a tokenizer.json may do."""
+"""Calls into Rust libraries: their failures become our errors, and a tokenizer.json may do only so much."""
 
 import os
 import tempfile
@@ -16,8 +16,8 @@ from tokenizers import Regex, normalizers, trainers
 from nlptool.errors import DataError
 from nlptool.formatting import json_value
 
-LONGEST = 64  # characters that a text may be replaced by, or begin with
-GROWTH = 100  # characters that may come of one, through all replacements in turn
+LONGEST = 64  # characters of a replacement or prefix
+GROWTH = 100  # characters that one may become through all replacements
 SAMPLE = "a b é 한 中"
 SHOWN = 40  # characters of a text in a message
 STDERR = 2  # the descriptor
@@ -25,17 +25,18 @@ TURN = threading.Lock()
 
 
 def is_panic(error: BaseException) -> bool:
-    """Whether it is a panic of Rust, whose class has no name to import and is no Exception."""
+    """Whether it is a Rust panic, whose class cannot be imported and is no Exception."""
     return type(error).__name__ == "PanicException"
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep from standard error what Rust writes of a panic ("thread panicked at ..."), before Python hears of it.
+    """Suppress Rust's message of a panic ("thread panicked at ..."), which precedes the Python exception.
 
-    The descriptor is a file in memory meanwhile. Without a panic, what is in it goes to standard error afterwards.
+    Standard error is redirected to a file in memory. Without a panic, its content is written to standard error
+    afterwards.
     """
-    if not TURN.acquire(blocking=False):  # it is so already, for another thread
+    if not TURN.acquire(blocking=False):  # another thread has redirected it
         yield
         return
     panicked = False
@@ -62,16 +63,16 @@ def quiet() -> Iterator[None]:
 
 @cache
 def _memory() -> int:
-    """A file that `quiet` writes into; each process has its own."""
+    """The file that `quiet` redirects to; each process has its own."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("stderr")
-    # It has no name to remove, which Windows refuses of an open file; and it stays open.
+    # It has no name to remove, which Windows refuses for an open file; it stays open.
     _kept.append(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
     return _kept[-1].fileno()
 
 
 _kept: list[IO[bytes]] = []
-"""Files that are open as long as the process is."""
+"""Files that stay open as long as the process runs."""
 
 
 if hasattr(os, "register_at_fork"):
@@ -79,7 +80,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _written() -> bytes:
-    """What is in the file; it is empty then."""
+    """The content of the file, which is emptied."""
     if not (size := os.lseek(_memory(), 0, os.SEEK_CUR)):
         return b""
     os.lseek(_memory(), 0, os.SEEK_SET)
@@ -91,7 +92,7 @@ def _written() -> bytes:
 
 @contextmanager
 def errors_as_data(name: str, doing: str) -> Iterator[None]:
-    """Raises DataError where the library panics, or raises its bare Exception. name: the tokenizer's file."""
+    """Raise DataError where the library panics or raises a bare Exception. name: the tokenizer's file."""
     try:
         with quiet():
             yield
@@ -105,15 +106,15 @@ def errors_as_data(name: str, doing: str) -> Iterator[None]:
 
 
 def start_of(text: str) -> str:
-    """The beginning of a text, as messages show it."""
+    """The beginning of a text for messages."""
     return json_value(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
 
 
 def require_bounded(found: Path, content: dict[str, Any]) -> None:
-    """Raise DataError where replacements would make far more text of a text.
+    """Raise DataError where replacements would make a text far longer.
 
-    The library applies one after the other to all of a text, and cannot be stopped: ten that double it make a
-    thousandfold, one may insert a megabyte.
+    The library applies one after the other to the whole text, and cannot be stopped: ten that double it make it a
+    thousand times longer, and one may insert a megabyte.
     """
     for part in ("normalizer", "pre_tokenizer", "decoder"):
         blocks = list(_replacements(content.get(part)))
@@ -155,7 +156,7 @@ def _grows(blocks: list[dict[str, Any]], inserted: list[str]) -> bool:
 
 
 def train(encoder: tokenizers.Tokenizer, texts: Iterable[str], trainer: trainers.BpeTrainer) -> None:
-    """Train in a thread, which Ctrl-C leaves behind: the library hears no signal, at times for a minute."""
+    """Train in a thread, which Ctrl-C abandons: the library handles no signal, at times for a minute."""
     left = threading.Event()
     failed: list[BaseException] = []
 

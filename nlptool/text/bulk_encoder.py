@@ -1,9 +1,9 @@
-"""Bulk encoding: sentences to ids, at the speed that is to be had with the tokenizer's own ids.
+"""Fast encoding of many sentences, to the same ids as the tokenizer's.
 
-Byte-level BPE merges each piece of text on its own, so pieces are split off by numpy, and their ids remembered in a
-table; what is new goes to tiktoken. Tokenizers that split at white space first, as BERT's does, are asked once for each
-word. Both are compared with `tokenizers` on whole documents: on Unicode's characters (tests), on the head of each
-corpus, and on a stretch of every batch.
+Byte-level BPE merges each piece of text separately, so numpy splits the pieces and a table caches their ids; new
+ones go to tiktoken. For tokenizers that split at white space first, such as BERT's, the ids of each word are cached.
+Both are compared with `tokenizers` on whole documents: on Unicode's characters (tests), on the head of each corpus,
+and on a stretch of every batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,18 +26,18 @@ EngineName = Literal["tiktoken", "words", "tokenizers"]
 
 # GPT-2's splitting of text before merging, as `tokenizers` does it (Radford et al. 2019, encoder.py).
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
-STRETCH = 1 << 20  # characters encoded at once, so that memory stays in bounds on long documents
+STRETCH = 1 << 20  # characters encoded at once, to bound memory on long documents
 
 Documents = Sequence[Sequence[str]]
 """Sentences by document."""
 
 
 class EngineDiffers(Exception):
-    """The faster engine gave other ids than the tokenizer."""
+    """The faster engine's ids differ from the tokenizer's."""
 
 
 class BulkEncoder:
-    """Encodes documents. Raises ValueError where the engine cannot stand for the tokenizer."""
+    """Encodes documents. Raises ValueError where the engine does not support the tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer, name: EngineName) -> None:
         self.name = name
@@ -59,7 +59,7 @@ class BulkEncoder:
             self._by_word = WordEncoder(tokenizer)
 
     def encode(self, documents: Documents, loss: Loss | None = None) -> Encoding:
-        """Ids of the documents end to end, and how many each sentence has. loss: what is lost is added to it."""
+        """Ids of the documents end to end, and the number of each sentence. loss: losses are added to it."""
         if self.name == "tokenizers":
             return self._slowly(documents, loss)
         if self.name == "words":
@@ -75,7 +75,7 @@ class BulkEncoder:
             raise EngineDiffers
 
     def places(self, documents: Documents) -> TokenPlaces:
-        """The characters that each token of the documents stands for, counted through all of them."""
+        """The characters of each token of the documents, counted through all of them."""
         texts = ["".join(sentences) for sentences in documents]
         bases = np.cumsum([0, *map(len, texts)])[:-1]
         encoded = self._tokenizer.encode_offsets(texts)
@@ -84,7 +84,7 @@ class BulkEncoder:
         return TokenPlaces(np.maximum.accumulate(whole[:, 0]), np.maximum.accumulate(whole[:, 1]))
 
     def _slowly(self, documents: Documents, loss: Loss | None = None) -> Encoding:
-        """Each document as a whole, so that its ids are the tokenizer's whatever it joins; a token is part of the
+        """Encode each document as a whole, so that tokens across sentence ends stay the same; a token belongs to the
         sentence in which it begins.
         """
         found = [np.empty(0, np.int32)]
@@ -109,9 +109,9 @@ class BulkEncoder:
         return ids, np.diff(ends[np.append(pieces.first, len(counts))]).astype(np.int32)
 
     def _merge(self, pieces: list[bytes]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Ids of single pieces end to end, and how many each has: one call for all that are not white space.
+        """Ids of pieces end to end, and the number of each: one call for all pieces that are not white space.
 
-        Between these a newline is a piece of its own; white space would run together with it.
+        They are separated by newlines, which are pieces of their own; white-space pieces would merge with them.
         """
         texts = [piece.decode() for piece in pieces]
         blank = np.array([text.isspace() for text in texts])
@@ -140,7 +140,7 @@ def choose(tokenizer: Tokenizer, texts: Sequence[str]) -> EngineName:
 
 
 def mergeable(tokenizer: Tokenizer) -> dict[bytes, int] | None:
-    """Tokens in the order of their merges with their ids, bytes first; None where tiktoken has other rules."""
+    """Tokens in the order of their merges with their ids, bytes first; None if tiktoken has other rules."""
     content: dict[str, Any] = tokenizer.content
     model, before = content["model"], content.get("pre_tokenizer") or {}
     plain = (
@@ -166,7 +166,7 @@ def mergeable(tokenizer: Tokenizer) -> dict[bytes, int] | None:
 
 
 def _stretches(sentences: Sequence[str]) -> Iterator[Sequence[str]]:
-    """All sentences at once, unless that is too much."""
+    """All sentences at once, or in parts if there are too many."""
     start = size = 0
     if sum(map(len, sentences)) < STRETCH:
         yield sentences

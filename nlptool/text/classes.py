@@ -1,7 +1,7 @@
-"""The tokenizer.json that a tokenizer class of transformers makes of a vocabulary and its tokenizer_config.json.
+"""The tokenizer.json that a tokenizer class of transformers builds from a vocabulary and its tokenizer_config.json.
 
-These classes build their tokenizer anew, so what tokenizer_config.json says, or their default, wins over a
-tokenizer.json beside it. Source: transformers 5, models/{bert,gpt2,roberta,clip,albert}/tokenization_*.py.
+These classes rebuild their tokenizer, so tokenizer_config.json, or their default, overrides a tokenizer.json beside
+it. Source: transformers 5, models/{bert,gpt2,roberta,clip,albert}/tokenization_*.py.
 """
 
 import json
@@ -18,12 +18,12 @@ CLIP_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]
 
 
 class TokenizerClass(NamedTuple):
-    """How a class makes its tokenizer."""
+    """How a class builds its tokenizer."""
 
     model: str
     """Type of its model in tokenizer.json."""
     build: Callable[[Content, Config], tokenizers.Tokenizer]
-    """Builds it from the model's block in tokenizer.json, and the configuration."""
+    """Builds it from the model's block of tokenizer.json, and the configuration."""
 
 
 def _bert(model: Content, config: Config) -> tokenizers.Tokenizer:
@@ -38,7 +38,7 @@ def _bert(model: Content, config: Config) -> tokenizers.Tokenizer:
 
 
 def bert_normalizer(config: Config) -> normalizers.Normalizer:
-    """Lower case unless the configuration says otherwise, and accents stripped with it (google-research/bert)."""
+    """Lower case unless the configuration says otherwise, and then without accents (google-research/bert)."""
     return normalizers.BertNormalizer(
         clean_text=True,
         handle_chinese_chars=config.get("tokenize_chinese_chars", True),
@@ -106,7 +106,7 @@ CLASSES = {
     "CLIP": CLIP,
     "Albert": ALBERT,
 }  # fmt: skip
-"""By the name without `Tokenizer` and `Fast`."""
+"""By class name without `Tokenizer` and `Fast`."""
 
 MODELS = {
     **dict.fromkeys(("bert", "distilbert", "electra", "convbert", "mobilebert", "squeezebert", "ernie"), "Bert"),
@@ -115,19 +115,19 @@ MODELS = {
     "clip": "CLIP",
     "albert": "Albert",
 }  # fmt: skip
-"""Class of a model's type, where no configuration names one."""
+"""Class for a model type, where no configuration names one."""
 
 AS_IT_IS = ("gpt_bigcode", "modernbert", "modernbert-decoder", "nystromformer", "stablelm", "xlm-roberta-xl")
-"""Types of models whose tokenizer.json is taken as it is, whatever class is named."""
+"""Model types whose tokenizer.json is used unchanged, whatever class is named."""
 
 
 def rebuilt(kind: TokenizerClass, given: Content, config: Config) -> Content:
-    """tokenizer.json as this class makes it of the vocabulary in `given`. Raises ValueError for another model type."""
+    """tokenizer.json as this class builds it from the vocabulary in `given`. ValueError for another model type."""
     found = given["model"]
     if found.get("type", kind.model) != kind.model:
         raise ValueError(f"its model is {found['type']}, that of its tokenizer_class is {kind.model}")
     content: Content = json.loads(kind.build(found, config).to_str())
-    if kind is ALBERT:  # SentencePiece's own normaliser is a block that Python cannot make
+    if kind is ALBERT:  # SentencePiece's own normaliser, which cannot be built in Python
         content["normalizer"]["normalizers"] += _precompiled(given.get("normalizer"))
     return content | {"post_processor": content["post_processor"] or given.get("post_processor")}
 
@@ -152,7 +152,7 @@ def template(cls: tuple[str, int], sep: tuple[str, int]) -> processors.TemplateP
 
 
 def _tokens(encoder: tokenizers.Tokenizer, config: Config, **usual: str) -> list[tuple[str, int]]:
-    """The tokens of these roles with their ids. usual: their names where the configuration has none, by role."""
+    """The tokens of these roles with their ids. usual: their default names, by role."""
     names = [text_of(config.get(f"{role}_token")) or name for role, name in usual.items()]
     ids = encoder.get_vocab()
     if missing := [name for name in names if name not in ids]:
@@ -161,6 +161,6 @@ def _tokens(encoder: tokenizers.Tokenizer, config: Config, **usual: str) -> list
 
 
 def text_of(token: object) -> str | None:
-    """A token of a configuration, which is a text or a block."""
+    """A token of a configuration, given as a text or a block."""
     content = token["content"] if isinstance(token, dict) else token
     return content if isinstance(content, str) else None

@@ -1,4 +1,4 @@
-"""What the columns of rows hold: by this a task is told from its files, which no one has described."""
+"""Statistics of the columns of rows, from which a task is inferred."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from nlptool.errors import DataError
 from nlptool.text.row import Row, is_hidden, whole
 
-MOST = 1000  # different values of a column that are counted; beyond, it is no column of classes
+MOST = 1000  # distinct values counted for a column; with more, it holds no classes
 LONGEST = 100  # characters of such a value
 
 
@@ -19,23 +19,23 @@ class Column:
 
     name: str
     values: Counter[str] = field(default_factory=Counter)
-    """How often each occurs, as `label_name` spells it; hidden ones are left out."""
+    """Counts of its values, as spelled by `label_name`, without hidden ones."""
     many: bool = False
-    """Whether there are more different values than are counted, or longer ones."""
+    """Whether it has more distinct values than are counted, or longer ones."""
     texts: int = 0
     """Rows in which it is a text."""
     lists: int = 0
-    """Rows in which it is a list; `values` are then those of its entries."""
+    """Rows in which it is a list, whose entries are then counted in `values`."""
     blank: int = 0
-    """Rows in which it is a text without a character, or nothing."""
+    """Rows in which it is empty."""
     spaced: int = 0
-    """Rows in which white space stands within the text."""
+    """Rows in which it contains white space."""
     numbers: int = 0
-    """Rows in which it is a number, or a text that is one."""
+    """Rows in which it is a number, or a text of one."""
     fractions: int = 0
     """Rows in which this number is not whole."""
     classes: tuple[str, ...] = ()
-    """The names of its classes, in the order of their numbers, where the file notes them."""
+    """Names of its classes by number, if the file has them."""
 
     def add(self, value: Any) -> None:
         """Count the value of one row."""
@@ -64,7 +64,7 @@ class Column:
 
 
 def label_name(value: Any) -> str:
-    """How a class is called: 1, 1.0 and "1.0" are 1, true is true."""
+    """The name of a class: 1, 1.0 and "1.0" are 1, true is true."""
     if isinstance(value, bool):
         return str(value).lower()
     number = whole(value)
@@ -80,16 +80,16 @@ def _number(value: Any) -> float | None:
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a file's rows, and how to read these once more."""
+    """The columns of a file's rows, and a way to read the rows again."""
 
     name: str
-    """The file, as messages call it."""
+    """The file's name in messages."""
     count: int
     columns: dict[str, Column]
     rows: Callable[[], Iterator[Row]]
 
     def first(self, names: Sequence[str]) -> Column | None:
-        """The column that has the first of these names that one has; case does not matter."""
+        """The first column with one of these names, ignoring case."""
         by_name = {name.strip().lower(): column for name, column in self.columns.items()}
         return next((by_name[name] for name in names if name in by_name), None)
 
@@ -105,9 +105,9 @@ def profile(
     nested: Iterable[str] = (),
     classes: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> Table:
-    """Read all rows once. Raises DataError for what cannot be read.
+    """Read all rows once. Raises DataError for an unreadable row.
 
-    nested: also columns by a path with dots. classes: the names of a column's classes, which rows may have by number.
+    nested: also columns by a path with dots. classes: class names by column, for rows with numbers.
     """
     columns: dict[str, Column] = {}
     paths = [path for path in nested if "." in path]

@@ -1,7 +1,7 @@
-"""Files in CoNLL's columns: a word and its tags a line, and an empty line behind each sentence.
+"""Files in CoNLL's column format: a word and its tags on each line, and an empty line after each sentence.
 
-As in CoNLL-2003 (Tjong Kim Sang & De Meulder 2003): the word stands first, the tag last. Columns are separated by tabs
-where a line has one, else by white space. -DOCSTART- lines, which begin a document, are no sentences.
+As in CoNLL-2003 (Tjong Kim Sang & De Meulder 2003): the word comes first, the tag last. Columns are separated by
+tabs if a line has one, else by white space. -DOCSTART- lines, which begin a document, are skipped.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ HINT = "a sentence is lines of a word and its tag, with an empty line behind the
 
 
 def sentences(name: str, stream: IO[bytes]) -> Iterator[tuple[str, dict[str, list[str]]]]:
-    """Where each sentence begins, and its columns: tokens first, ner_tags last, column_2 and so on between.
+    """The place of each sentence, and its columns: tokens first, ner_tags last, column_2 and so on between.
 
     If there are four columns, those between are pos_tags and chunk_tags, as in CoNLL-2003; one column is tokens alone.
     Raises DataError, with file and line, for what is no text, and for lines of different widths.

@@ -1,4 +1,4 @@
-"""Recipe blocks of the reading half of `tokenize`: whence text comes, how it is cut. Light to import."""
+"""Recipe blocks of `tokenize` for reading: sources, normalisation, sentences. Light to import."""
 
 from types import MappingProxyType
 from typing import Annotated, Literal, Self
@@ -24,7 +24,7 @@ class HubDataset(RecipeBlock):
 
 
 class RowSource(RecipeBlock):
-    """Where the rows of a labelled task come from: files, a data set of the hub, the texts of an installed package."""
+    """Rows of a labelled task: from files, a data set of the hub, or the texts of an installed package."""
 
     files: str | dict[str, str] | None = Field(
         None,
@@ -43,11 +43,11 @@ class RowSource(RecipeBlock):
     )
     min_words: int = Field(1, ge=1, description="a package's sentences of fewer words are left out")
     max_speeches: int | None = Field(
-        None, ge=10, description="so many of a package's speeches, evenly spaced by date; null: all"
+        None, ge=10, description="number of a package's speeches, evenly spaced by date; null: all"
     )
 
     def idle(self) -> dict[str, str]:
-        """What concerns packages alone."""
+        """Keys for packages alone."""
         why = "it concerns the sentences of a package"
         return {} if self.package else {"min_words": why, "max_speeches": why}
 
@@ -65,7 +65,7 @@ class RowSource(RecipeBlock):
 
 
 class Source(RecipeBlock):
-    """Where documents come from: an installed package, files, or a data set of the Hugging Face hub."""
+    """A source of documents: an installed package, files, or a data set of the Hugging Face hub."""
 
     replaces = MappingProxyType(
         {
@@ -111,7 +111,7 @@ class Source(RecipeBlock):
     )
 
     def idle(self) -> dict[str, str]:
-        """What concerns the hub alone."""
+        """Keys for the hub alone."""
         why = "it concerns data sets of the hub, and source.hub names none"
         return {} if self.hub else {"split": why, "streaming": why}
 
@@ -147,7 +147,7 @@ class Source(RecipeBlock):
 
 
 class Normalise(RecipeBlock):
-    """What is done to the text of every document before it is cut. Line ends are newlines in any case."""
+    """Normalisation of the text of every document, before sentences are split. Line ends always become newlines."""
 
     unicode: Literal["NFC", "NFKC", "none"] = Field("NFC", description="Unicode normal form")
     whitespace: Literal["keep", "collapse"] = Field(
@@ -158,7 +158,7 @@ class Normalise(RecipeBlock):
 
 
 class Sentences(RecipeBlock):
-    """How documents are cut into sentences."""
+    """How documents are split into sentences."""
 
     split: Literal["language", "line", "none"] = Field(
         "language", description="by the rules of the language, at line ends, or not at all"
@@ -166,5 +166,5 @@ class Sentences(RecipeBlock):
     language: str = Field("en", pattern="^[a-z]{2,3}$", description="ISO 639 code of the text's language")
 
     def idle(self) -> dict[str, str]:
-        """Only the rules of a language ask which one."""
+        """Only the rules depend on the language."""
         return {} if self.split == "language" else {"language": f"sentences.split is {self.split}"}

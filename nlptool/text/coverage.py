@@ -1,4 +1,4 @@
-"""What of a text a tokenizer cannot spell: what becomes [UNK], and what becomes no token at all."""
+"""Coverage of a text by a tokenizer: characters that become [UNK], and characters that become no token at all."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ POINTS = np.array([ord(character) for character in WHITE])
 
 @dataclass
 class Loss:
-    """What was lost of some texts; filled while they are encoded. Nothing is counted where nothing can be lost."""
+    """Losses in some texts, counted while they are encoded; nothing is counted for a tokenizer that loses nothing."""
 
     tokens: int = 0
     unknown: int = 0
@@ -26,9 +26,9 @@ class Loss:
     bytes: int = 0
     """Size of the texts in UTF-8."""
     lost: int = 0
-    """Bytes of visible characters that no token stands for but [UNK]."""
+    """Bytes of visible characters without a token other than [UNK]."""
     characters: Counter[str] = field(default_factory=Counter)
-    """What was lost."""
+    """Counts of the lost characters."""
 
     def __iadd__(self, other: "Loss") -> "Loss":
         self.tokens, self.unknown = self.tokens + other.tokens, self.unknown + other.unknown
@@ -57,7 +57,7 @@ class Loss:
 
 
 class Coverage:
-    """Whether a tokenizer can lose anything, and how much of a text it does."""
+    """Whether a tokenizer can lose anything, and how much of a text it loses."""
 
     def __init__(
         self,
@@ -77,10 +77,10 @@ class Coverage:
         name = model.get("unk_token")
         known = next((number for number, token in tokens.items() if token == name), None)
         self._unknown: int | None = model["unk_id"] if model["type"] == "Unigram" else known
-        self._sizes: dict[int, int] = {}  # bytes that a character loses, where it becomes no token
+        self._sizes: dict[int, int] = {}  # bytes lost of a character that becomes no token
 
     def of(self, text: str, ids: Sequence[int], places: NDArray[np.integer[Any]]) -> Loss:
-        """What is lost of a text. places: [ids, 2], the characters that each id stands for."""
+        """Losses in a text. places: [ids, 2], the characters of each id."""
         raw = len(text.encode())
         if self.complete or not raw:
             return Loss(len(ids), 0, raw, 0)
@@ -97,7 +97,7 @@ class Coverage:
         points = np.frombuffer(text.encode("utf-32-le"), "<u4")
         if self.complete:
             return np.zeros(len(ids), bool), np.zeros(len(points), np.int64)
-        if self._unknown is None:  # characters are dropped, and places are those of a text without them
+        if self._unknown is None:  # characters are dropped, and places refer to the text without them
             return np.zeros(len(ids), bool), self._dropped(points)
         unknown = np.asarray(ids, np.int64) == self._unknown
         known = places[~unknown]
@@ -115,7 +115,7 @@ class Coverage:
         return np.array([self._sizes[point] for point in found.tolist()], np.int64)[which]
 
     def _lost_bytes(self, character: str) -> int:
-        """Bytes of a character that have no token: those that lack theirs, or all."""
+        """Bytes of a character without a token: those that lack one, or all."""
         if character in WHITE:
             return 0
         if self._bytewise:

@@ -1,4 +1,4 @@
-"""Comma- and tab-separated values, in the dialect that RFC 4180 describes, or without quotation marks."""
+"""Comma- and tab-separated values, as in RFC 4180 or without quoting."""
 
 import csv
 from collections import deque
@@ -15,7 +15,7 @@ MARKS = "check the quotation marks; where they are characters like others, set s
 def read_csv(stream: IO[bytes], field: str, delimiter: str, *, quoted: bool = True) -> Read:
     """Values with a header. quoted: values in quotation marks may hold separators and line ends.
 
-    A quotation mark that nothing closes takes its own line with it, and no other: what follows is read again.
+    An unclosed quotation mark invalidates its own line only; reading continues with the next line.
     """
     csv.field_size_limit(RECORD)
     header: list[str] | None = None
@@ -35,19 +35,19 @@ def read_csv(stream: IO[bytes], field: str, delimiter: str, *, quoted: bool = Tr
 
 
 class _Lines:
-    """Lines that can be taken back."""
+    """Lines that can be put back."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._new = lines(stream)
         self._again: deque[str | BadRecord] = deque()
         self.number = 1
-        """Number of the first line that was taken since the last row, from 1."""
+        """Number of the first line taken since the last row, from 1."""
         self.taken: list[str | BadRecord] = []
         self.fault: BadRecord | None = None
-        """A line among them that is no text."""
+        """A line among them that is not text."""
 
     def __iter__(self) -> Iterator[str]:
-        """Each as it is taken; an empty one in place of what is no text."""
+        """Each line as it is taken; an empty one in place of invalid text."""
         while line := self._again.popleft() if self._again else next(self._new, ""):
             self.taken.append(line)
             if isinstance(line, str):
@@ -57,13 +57,13 @@ class _Lines:
                 yield ""
 
     def take_back(self) -> None:
-        """All but the first of what was taken is read again."""
+        """Put back all lines but the first one taken."""
         self._again.extendleft(reversed(self.taken[1:]))
         del self.taken[1:]
         self.fault = None
 
     def accept(self) -> None:
-        """What was taken is done with."""
+        """Accept the lines taken."""
         self.number += len(self.taken)
         self.taken.clear()
         self.fault = None

@@ -1,8 +1,8 @@
-"""A tokenizer that exists, with tokens for what a text has and its vocabulary lacks.
+"""Extends an existing tokenizer by tokens for text that its vocabulary covers badly.
 
-Byte-level BPE is trained further (Sennrich et al. 2016): its own merges come first, so a text that the new ones do not
-meet keeps its ids. WordPiece gets pieces made of its own by the same counting. It reads a word by the longest pieces,
-so an old word is cut otherwise where a new piece is longer than an old one.
+Byte-level BPE is trained further (Sennrich et al. 2016): its own merges come first, so a text without new merges
+keeps its ids. WordPiece gets pieces found by the same counting. It splits a word into the longest pieces, so an old
+word changes where a new piece is longer than an old one.
 """
 
 import heapq
@@ -18,8 +18,8 @@ from nlptool.errors import DataError
 from nlptool.text import bounded_tokenizer
 from nlptool.text.tokenizer import LONGEST, Tokenizer
 
-LEAST = 2  # times that a pair must occur, as in training
-ROUNDS = 20  # in which pieces that no word uses are replaced by others
+LEAST = 2  # occurrences that a pair needs, as in training
+ROUNDS = 20  # rounds in which pieces that no word uses are replaced
 Piece = str
 Pair = tuple[Piece, Piece]
 Word = tuple[Piece, ...]
@@ -27,14 +27,14 @@ Join = Callable[[Pair], Piece]
 
 
 class Extension(NamedTuple):
-    """A tokenizer with further tokens."""
+    """An extended tokenizer."""
 
     tokenizer: Tokenizer
     added: int
 
 
 def extend(old: Tokenizer, texts: Iterable[str], added: int) -> Extension:
-    """The tokenizer with up to `added` tokens more; fewer where the texts hold no more pairs.
+    """Add up to `added` tokens to a tokenizer; fewer if the texts have no more pairs.
 
     Their ids follow those of `old`. Raises DataError for a tokenizer that is neither byte-level BPE nor WordPiece.
     """
@@ -57,9 +57,9 @@ def extend(old: Tokenizer, texts: Iterable[str], added: int) -> Extension:
 
 
 def pieces_of(old: Tokenizer, new: Tokenizer) -> dict[int, list[int]] | None:
-    """The old ids that each further token of an extended tokenizer stood for; None where it does not extend `old`.
+    """The old ids of each token added to a tokenizer; None where it does not extend `old`.
 
-    Empty for a token that the old one could not spell.
+    Empty for a token that the old one cannot spell.
     """
     if new.vocab_size <= old.vocab_size or any(new.tokens.get(n) != old.tokens[n] for n in old.tokens):
         return None
@@ -93,7 +93,7 @@ def _halved(name: Piece, halves: Mapping[Piece, Pair], ids: Mapping[Piece, int])
 
 
 def _words(old: Tokenizer, texts: Iterable[str]) -> Counter[str]:
-    """The stretches of the texts that are cut into tokens on their own, and how often each occurs."""
+    """The stretches of the texts that are tokenized separately, with their counts."""
     encoder = tokenizers.Tokenizer.from_str(json.dumps(old.content))
     normalise, split = encoder.normalizer, encoder.pre_tokenizer
     found: Counter[str] = Counter()
@@ -106,14 +106,14 @@ def _words(old: Tokenizer, texts: Iterable[str]) -> Counter[str]:
 
 
 def _further_merges(old: Tokenizer, words: Mapping[str, int], added: int) -> list[Pair]:
-    """The next merges of byte-level BPE, the most frequent pair first."""
+    """The next merges of byte-level BPE, most frequent pair first."""
     model = tokenizers.Tokenizer.from_str(json.dumps(old.content)).model
     counts = {tuple(token.value for token in model.tokenize(word)): number for word, number in words.items()}
     return list(_merges(counts, added, set(old.tokens.values()), "".join))
 
 
 def _prefix(model: Mapping[str, Any]) -> str:
-    """What WordPiece puts before a piece that goes on with a word."""
+    """WordPiece's prefix of pieces that continue a word."""
     return str(model.get("continuing_subword_prefix", "##"))
 
 
@@ -124,7 +124,7 @@ def _pair(merge: str | Sequence[Piece]) -> Pair:
 
 
 def _longest_first(word: str, vocabulary: Mapping[Piece, int], prefix: str) -> list[Piece] | None:
-    """WordPiece's reading of a word, or of a piece that begins with the prefix; None where it is unknown."""
+    """WordPiece's greedy split of a word, or of a piece with the prefix; None where it is unknown."""
     inside = word.startswith(prefix) and word != prefix
     rest = word.removeprefix(prefix) if inside else word
     found: list[Piece] = []
@@ -139,9 +139,9 @@ def _longest_first(word: str, vocabulary: Mapping[Piece, int], prefix: str) -> l
 
 
 def _further_pieces(old: Tokenizer, words: Mapping[str, int], added: int) -> list[Piece]:
-    """Further pieces of WordPiece: characters that it lacks, then what its pieces are merged to.
+    """New pieces for WordPiece: missing characters, then merged pieces.
 
-    A piece that no word is read by, since a longer one takes its place, is given up for the next.
+    A piece that no word uses, since a longer one replaces it, is exchanged for the next.
     """
     model = old.content["model"]
     prefix, most = _prefix(model), model.get("max_input_chars_per_word", 100)
@@ -174,9 +174,9 @@ def _further_pieces(old: Tokenizer, words: Mapping[str, int], added: int) -> lis
 
 
 def _merges(counts: Mapping[Word, int], most: int, taken: set[Piece], join: Join) -> Iterator[Pair]:
-    """The most frequent pair of neighbours, again and again, each time merged everywhere; ties by their letters.
+    """Merge the most frequent pair of neighbours repeatedly; ties go by their letters.
 
-    taken: names that exist, which no merge makes again.
+    taken: existing tokens, which no merge may produce again.
     """
     words = [(word, number) for word, number in counts.items() if len(word) > 1]
     often: Counter[Pair] = Counter()
@@ -190,7 +190,7 @@ def _merges(counts: Mapping[Word, int], most: int, taken: set[Piece], join: Join
     taken, done = set(taken), 0
     while heap and done < most:
         count, pair = heapq.heappop(heap)
-        if -count != often[pair]:  # has changed since
+        if -count != often[pair]:  # changed since it was queued
             if often[pair] >= LEAST:
                 heapq.heappush(heap, (-often[pair], pair))
             continue

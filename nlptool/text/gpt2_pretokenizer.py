@@ -1,8 +1,8 @@
-r"""GPT-2's splitting of text before merging (Radford et al. 2019, encoder.py), for many sentences at once.
+r"""GPT-2's pretokenizer (Radford et al. 2019, encoder.py), vectorised over many sentences.
 
     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 
-A regular expression walks through the text; here each rule is a few numpy operations on all of it.
+Instead of a regular expression, each rule is a few numpy operations on the whole text.
 """
 
 import unicodedata
@@ -19,25 +19,25 @@ from nlptool.text.sentences import WHITE
 
 SPACE, BLANK, LETTER, NUMBER, OTHER, UNKNOWN = range(6)
 CHARACTERS = 0x110000
-PLANES = 0x40000  # characters that Unicode uses, but for private ones and selectors of variants
-ALIKE = {LETTER: "a", NUMBER: "1", OTHER: "."}  # characters that must stay with one of the same kind
-FIRST = -0x40  # bytes of UTF-8 below this, as signed numbers, go on with a character; others begin one
+PLANES = 0x40000  # characters that Unicode assigns, except private ones and variation selectors
+ALIKE = {LETTER: "a", NUMBER: "1", OTHER: "."}  # characters that must stay with another one of the same class
+FIRST = -0x40  # signed bytes below this continue a UTF-8 character; others begin one
 APOSTROPHE = ord("'")
-SHORT = np.frombuffer(b"sdmt", np.uint8)  # what makes a piece with an apostrophe before it
+SHORT = np.frombuffer(b"sdmt", np.uint8)  # letters that form a contraction with an apostrophe before them
 LONG = (("l", "l"), ("v", "e"), ("r", "e"))
 
 
 class UnknownCharacterError(Exception):
-    """A character on whose kind Python and `tokenizers` do not agree; most often an unassigned one."""
+    """A character whose class differs between Python and `tokenizers`; usually an unassigned one."""
 
 
 class Pieces(NamedTuple):
-    """Sentences as pieces that are merged each on its own."""
+    """Sentences as pieces that are merged separately."""
 
     data: bytes
     """The sentences' UTF-8, end to end."""
     starts: NDArray[np.int64]
-    """Where each piece begins in `data`."""
+    """Offset of each piece in `data`."""
     sizes: NDArray[np.int64]
     """Bytes of each piece."""
     first: NDArray[np.int64]
@@ -45,7 +45,7 @@ class Pieces(NamedTuple):
 
 
 def split(sentences: Sequence[str]) -> Pieces:
-    """The pieces of each sentence by itself. Raises UnknownCharacterError."""
+    """The pieces of each sentence. Raises UnknownCharacterError."""
     text = "".join(sentences)
     data = text.encode()
     if text.isascii():
@@ -69,11 +69,11 @@ def _starts(points: NDArray[np.unsignedinteger], bounds: NDArray[np.int64]) -> N
         raise UnknownCharacterError
     white = kinds <= BLANK
     runs = np.maximum(kinds, BLANK)
-    starts = np.ones(size + 4, bool)  # beyond the end all is a start
+    starts = np.ones(size + 4, bool)  # all places beyond the end are starts
     np.not_equal(runs[1:], runs[:-1], out=starts[1:size])
     starts[bounds] = True
 
-    # The last of some white space before something else is a piece of its own, or begins the next if it is a space.
+    # The last white space before another character is a piece of its own, or begins the next one if it is a space.
     last = np.zeros(size + 1, bool)
     np.logical_and(white[:-1], ~white[1:], out=last[: max(size - 1, 0)])
     last[bounds - 1] = False
@@ -88,7 +88,7 @@ def _starts(points: NDArray[np.unsignedinteger], bounds: NDArray[np.int64]) -> N
 def _contract(
     points: NDArray[np.unsignedinteger], bounds: NDArray[np.int64], starts: NDArray[np.bool_]
 ) -> None:
-    """Let `'s` and the like be pieces where a piece begins with the apostrophe."""
+    """Make contractions such as `'s` pieces where a piece begins with the apostrophe."""
     places = np.flatnonzero(points == APOSTROPHE)
     places = places[starts[places]]
     if not len(places):
@@ -108,7 +108,7 @@ def _contract(
 
 @cache
 def _kinds() -> NDArray[np.uint8]:
-    """The kind of each character, as Python's Unicode data has it and `tokenizers` agrees."""
+    """The class of each character in Python's Unicode data, where `tokenizers` agrees."""
     kind = {"L": LETTER, "N": NUMBER}
     categories = map(unicodedata.category, map(chr, range(PLANES)))
     kinds = np.full(CHARACTERS, UNKNOWN, np.uint8)
@@ -119,7 +119,7 @@ def _kinds() -> NDArray[np.uint8]:
     edges = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), CHARACTERS]
     for start, stop in pairwise(
         edges
-    ):  # Unicode's versions differ by whole runs of characters, or at their ends
+    ):  # Unicode versions differ in whole runs of characters, or at their ends
         alike = ALIKE.get(int(kinds[start]))
         if alike and any(len(theirs.pre_tokenize_str(alike + chr(c))) > 1 for c in (start, stop - 1)):
             kinds[start:stop] = UNKNOWN

@@ -1,6 +1,6 @@
-"""The Hugging Face hub, asked once: where it does not answer, its libraries look into their cache alone.
+"""The Hugging Face hub: if it cannot be reached, its libraries use their cache alone.
 
-By themselves they try five more times, for 23 seconds, before they say so.
+By default they retry five times, for 23 seconds.
 """
 
 import logging
@@ -9,11 +9,11 @@ from typing import Any
 
 from nlptool.errors import DataError
 
-SECONDS = 5.0  # until a hub that is silent counts as out of reach
+SECONDS = 5.0  # timeout after which the hub counts as unreachable
 
 
 def dataset(name: str, subset: str | None, split: str, *, streaming: bool = False) -> Any:
-    """The rows of a split of a data set. Raises whatever the libraries raise, of some dozen kinds."""
+    """The rows of a split of a data set. Raises any exception of the libraries."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -31,7 +31,7 @@ def unreadable(name: str, error: Exception, hint: str) -> DataError:
 
 @cache
 def answers() -> bool:
-    """Whether the hub can be reached, asked once; if not, this process does without it from now on."""
+    """Whether the hub can be reached, checked once; if not, this process stays offline."""
     from huggingface_hub import constants, get_session
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
@@ -39,6 +39,6 @@ def answers() -> bool:
         return False
     try:
         get_session().head(constants.ENDPOINT, timeout=SECONDS)
-    except Exception:  # of the HTTP library, which is another one in older versions
+    except Exception:  # of the HTTP library, which depends on the version
         constants.HF_HUB_OFFLINE = True
     return not constants.HF_HUB_OFFLINE

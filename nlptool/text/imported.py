@@ -1,7 +1,7 @@
-"""A tokenizer's files as transformers' AutoTokenizer reads them: the same ids, or a refusal that says how to convert.
+"""Reads tokenizer files like transformers' AutoTokenizer: the same ids, or an error that says how to convert.
 
-The class decides: that of tokenizer_config.json, else of config.json, else that of the type of model. Where there is
-none, transformers reads a tokenizer.json as it is and refuses a bare vocabulary, which here is BERT's or GPT-2's.
+The class decides how: that of tokenizer_config.json, else of config.json, else that of the model type. Without one,
+transformers uses a tokenizer.json unchanged and refuses a bare vocabulary, which is read here as BERT's or GPT-2's.
 """
 
 import json
@@ -25,7 +25,7 @@ from nlptool.text.classes import (
 )
 
 ROLES = ("pad", "unk", "cls", "sep", "mask", "eos")
-KNOWN = {  # the names under which tokenizers without a configuration have these
+KNOWN = {  # names of these tokens in tokenizers without a configuration
     "pad": ("[PAD]", "<pad>"),
     "unk": ("[UNK]", "<unk>"),
     "cls": ("[CLS]", "<s>"),
@@ -33,11 +33,11 @@ KNOWN = {  # the names under which tokenizers without a configuration have these
     "mask": ("[MASK]", "<mask>"),
     "eos": ("<|endoftext|>", "</s>"),
 }
-MAX_LENGTH = 512  # tokens a model reads at once where nothing else is known (BERT)
+MAX_LENGTH = 512  # default maximum length (BERT)
 FINGERPRINT = "tokenizer_fingerprint"  # in config.json: of the tokenizer that a model was trained with
 FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 GENERIC = ("PreTrained", "TokenizersBackend", "PythonBackend")
-CODE = {  # classes that are Python code, of which a tokenizer.json holds nothing
+CODE = {  # classes written in Python, which no tokenizer.json represents
     "BertJapanese": "splits words with MeCab", "Bertweet": "normalises tweets", "Phobert": "reads words split before",
     "Flaubert": "splits words with Moses", "XLM": "splits words with Moses", "FSMT": "splits words with Moses",
     "BioGpt": "splits words with Moses", "CTRL": "is Python code", "Canine": "reads characters", "ByT5": "reads bytes",
@@ -49,7 +49,7 @@ CONVERT = (
     'convert it where transformers is installed: python -c "from transformers import AutoTokenizer; '
     "AutoTokenizer.from_pretrained('{}').save_pretrained('NEW')\", then name NEW"
 )
-FEW, MANY = 0.01, 0.1  # shares of tokens that no text can give: by accident, and by a wrong default
+FEW, MANY = 0.01, 0.1  # shares of unreachable tokens: by chance, and with a wrong default
 
 
 class Imported(NamedTuple):
@@ -65,8 +65,8 @@ class Imported(NamedTuple):
 def read(path: Path) -> Imported:
     """Read a Hugging Face folder, a tokenizer.json, a WordPiece vocab.txt, or GPT-2's vocab.json beside its merges.txt.
 
-    Raises DataError where there is none, or none that gives the ids which transformers gives; ValueError, KeyError and
-    what `tokenizers` raises where a file is broken.
+    Raises DataError where there is no tokenizer, or its ids would differ from transformers'; ValueError, KeyError
+    and the errors of `tokenizers` for a damaged file.
     """
     folder = path if path.is_dir() else path.parent
     found = found_in(path)
@@ -87,12 +87,12 @@ def read(path: Path) -> Imported:
 
 
 def found_in(path: Path) -> Path:
-    """The file that is read of a folder; a path to a file itself."""
+    """The file of a folder to read; a path to a file itself."""
     return next((path / name for name in FILES if (path / name).is_file()), path)
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """tokenizer_config.json, and what older folders name in special_tokens_map.json."""
+    """tokenizer_config.json, and the names in the special_tokens_map.json of older folders."""
     config = read_json(folder / "tokenizer_config.json")
     return (
         config if "added_tokens_decoder" in config else config | read_json(folder / "special_tokens_map.json")
@@ -100,7 +100,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _class(folder: Path, found: Path, config: dict[str, Any]) -> tuple[str | None, TokenizerClass | None]:
-    """Name of the class, if files name one, and what it does with the vocabulary; None: tokenizer.json as it is."""
+    """Name of the class, if files name one, and how it rebuilds the vocabulary; None: it does not."""
     model = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
     name = config.get("tokenizer_class") or model.get("tokenizer_class")
     if "auto_map" in config and "AutoTokenizer" in str(config["auto_map"]):
@@ -129,7 +129,7 @@ def _class(folder: Path, found: Path, config: dict[str, Any]) -> tuple[str | Non
 
 
 def _given(found: Path, folder: Path) -> Content:
-    """tokenizer.json, or as much of one as a vocabulary tells."""
+    """tokenizer.json, or what a vocabulary gives of one."""
     if found.suffix == ".txt":
         lines = _text(found).removesuffix("\n").split("\n")
         return {
@@ -149,7 +149,7 @@ def _given(found: Path, folder: Path) -> Content:
 
 
 def _require_bytes(folder: Path, given: Content) -> None:
-    """Raise DataError where no file names the class of a vocabulary that is not GPT-2's."""
+    """Raise DataError where no file names the class of a vocabulary other than GPT-2's."""
     if any(token.endswith("</w>") for token in given["model"]["vocab"]):
         raise DataError(
             f"{folder / 'vocab.json'}: its words end in </w>, which GPT-2's do not, and no file names its class",
@@ -158,10 +158,10 @@ def _require_bytes(folder: Path, given: Content) -> None:
 
 
 def _settled(found: Path, config: dict[str, Any], name: str | None, given: Content) -> dict[str, Any]:
-    """BERT's configuration with do_lower_case; raises DataError where its default makes nonsense of the vocabulary.
+    """BERT's configuration with do_lower_case. Raises DataError where its default does not fit the vocabulary.
 
-    Where no file names a class, transformers refuses; here the vocabulary tells, since no text gives a token that
-    lower case or the stripping of accents would change.
+    If no file names a class, transformers refuses; here the vocabulary decides, since no text produces a token that
+    lower-casing or stripping accents would change.
     """
     vocab = given["model"]["vocab"]
     if "do_lower_case" in config:
@@ -180,7 +180,7 @@ def _settled(found: Path, config: dict[str, Any], name: str | None, given: Conte
 
 
 def _altered(vocab: dict[str, int], config: dict[str, Any]) -> float:
-    """Share of a vocabulary's ordinary tokens that its own normaliser would change, so that no text gives them."""
+    """Share of a vocabulary's ordinary tokens that its own normaliser would change, so that no text produces them."""
     normalizer = bert_normalizer(config | {"tokenize_chinese_chars": False})
     ordinary = [token for token in vocab if not re.fullmatch(r"\[.+\]|<.+>", token)]
     changed = sum(normalizer.normalize_str(token) != token for token in ordinary)
@@ -188,7 +188,7 @@ def _altered(vocab: dict[str, int], config: dict[str, Any]) -> float:
 
 
 def _added(folder: Path, config: dict[str, Any], given: Content) -> list[Content]:
-    """Added tokens with their ids: of tokenizer.json, of added_tokens_decoder, else of added_tokens.json.
+    """Added tokens with their ids: from tokenizer.json, added_tokens_decoder, or added_tokens.json.
 
     For a vocabulary without a tokenizer.json also its special tokens.
     """
@@ -197,7 +197,7 @@ def _added(folder: Path, config: dict[str, Any], given: Content) -> list[Content
     for key in ("additional_special_tokens", "extra_special_tokens"):
         special |= {text_of(token) for token in config.get(key) or ()}
     found = {}
-    if "added_tokens" not in given:  # a vocabulary, which does not say which of its tokens are special
+    if "added_tokens" not in given:  # a bare vocabulary does not mark its special tokens
         vocab = given["model"]["vocab"]
         names = special | {name for names in KNOWN.values() for name in names}
         found = {vocab[name]: {"content": name, "special": True} | plain for name in names & vocab.keys()}
@@ -217,7 +217,7 @@ def _added(folder: Path, config: dict[str, Any], given: Content) -> list[Content
 
 
 def _special(config: dict[str, Any], content: Content, kind: TokenizerClass | None) -> dict[str, str]:
-    """Special tokens by role: those that the configuration names; of a class, and where it has none, known names."""
+    """Special tokens by role: those of the configuration, of the class, or with known names."""
     named = {role: token for role in ROLES if (token := text_of(config.get(f"{role}_token")))}
     if named and kind is None:
         return named
@@ -232,7 +232,7 @@ def _special(config: dict[str, Any], content: Content, kind: TokenizerClass | No
 
 
 def _none(path: Path, folder: Path) -> DataError:
-    """No file that is read; how to convert what lies there."""
+    """The error for a folder without a readable file, with how to convert its files."""
     there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
     for name in SENTENCEPIECE:
         if name in there and (path.is_dir() or path.name == name):
@@ -251,7 +251,7 @@ def _none(path: Path, folder: Path) -> DataError:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file; empty where it is missing."""
+    """A JSON file; empty if it is missing."""
     if not path.exists():
         return {}
     value = json.loads(_text(path))

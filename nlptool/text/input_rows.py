@@ -1,4 +1,4 @@
-"""The rows that a model is asked about: a file or standard input, in any format, as a stream."""
+"""Input rows of inference commands: a file or standard input, in any format, as a stream."""
 
 import re
 import sys
@@ -39,10 +39,10 @@ SUFFIXES: dict[str, RowFormat] = {
 def format_of(
     name: str, given: RowFormat | None = None, default: RowFormat | None = None, texts: Sequence[str] = ()
 ) -> RowFormat:
-    """The format of a file as given, else by its suffix, else `default`; of `-` as given, else by the first line.
+    """The format of a file: as given, else by its suffix, else `default`; for `-` as given, else by the first line.
 
-    texts: columns by which a first line of standard input is known as a header. Raises UsageError for no such file,
-    and for a name that does not tell its format where there is no default.
+    texts: column names by which the first line of standard input is recognised as a header. Raises UsageError for a
+    missing file, and for a name without a known suffix if there is no default.
     """
     if name == STDIN:
         if (piped := given or _piped(texts)) == "parquet":
@@ -62,8 +62,8 @@ def format_of(
 
 
 def _piped(texts: Sequence[str]) -> RowFormat:
-    """JSON where standard input begins with an object or an array of them; separated values below a header; else a text
-    a line.
+    """JSON if standard input begins with an object or an array of them; separated values if it begins with a header;
+    else a text on each line.
     """
     begin = _begin()
     if begin is None or OBJECT.match(begin) or ARRAY.match(begin):
@@ -78,7 +78,7 @@ def _piped(texts: Sequence[str]) -> RowFormat:
 
 
 def _begin() -> str | None:
-    """What standard input begins with, which stays there to be read; None where that cannot be seen."""
+    """The beginning of standard input, which is not consumed; None where it cannot be inspected."""
     peek = getattr(_stdin(), "peek", None)
     return None if peek is None else peek(1).decode("utf8", "replace").lstrip("\ufeff \t\r\n")
 
@@ -98,11 +98,11 @@ def read(
     columns: Sequence[str] = (),
     texts: Sequence[str] = (TEXT,),
 ) -> Rows:
-    """The rows of a file in bounded memory; one that cannot be read is a DataError in its stead.
+    """The rows of a file in bounded memory; an unreadable row is replaced by a DataError.
 
-    name, given, default: as in format_of, which is asked at once. columns: names of the columns of separated values
-    without a header. texts: the columns of a plain line, which tabs separate where there are several; a blank line is
-    an empty text, so that rows stay aligned. Raises DataError for a file that breaks off.
+    name, given, default: as in format_of, which is called at once. columns: names of the columns of separated values
+    without a header. texts: the columns of a plain line, separated by tabs if there are several; a blank line is an
+    empty text, so that rows stay aligned. Raises DataError for a truncated file.
     """
     return _rows(name, format_of(name, given, default, texts), columns, texts)
 
@@ -129,7 +129,7 @@ def _rows(name: str, form: RowFormat, columns: Sequence[str], texts: Sequence[st
 
 
 def _suffixes(path: Path) -> tuple[str, str]:
-    """The suffix of the format, and that of the compression; empty where there is none."""
+    """The suffixes of the format and of the compression; empty if absent."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
     return (suffixes[-1] if suffixes else ""), compression

@@ -1,4 +1,4 @@
-"""JSON that is not one object a line: an array of objects, or objects over many lines; read in bounded memory."""
+"""JSON with an array of objects, or objects over several lines, read in bounded memory."""
 
 import json
 import re
@@ -8,13 +8,13 @@ from typing import Any
 from nlptool.text.lines import RECORD
 from nlptool.text.records import BadRecord, Read, at_field
 
-BLOCK = 1 << 16  # characters looked at; where a value does not end in them, twice as many
+BLOCK = 1 << 16  # characters held; doubled for a value that does not end in them
 BETWEEN = re.compile(r"[\s,]*")
-REST = "broken JSON, with all after it"  # since nothing tells where the next value begins
+REST = "broken JSON, with all after it"  # the start of the next value is unknown
 
 
 def read_values(texts: Iterable[str | BadRecord], field: str) -> Read:
-    """The texts of all objects, with the lines in which these begin. The first fault is the last record."""
+    """All objects as texts, with the lines on which they begin. The first fault is the last record."""
     held, inside = _Held(texts), False
     while (character := held.next()) or inside:
         if character == ("]" if inside else "["):
@@ -32,17 +32,17 @@ def read_values(texts: Iterable[str | BadRecord], field: str) -> Read:
 
 
 class _Held:
-    """The part of a text that is looked at."""
+    """The part of a text that is held in memory."""
 
     def __init__(self, texts: Iterable[str | BadRecord]) -> None:
         self._texts = iter(texts)
         self._text = ""
         self.at, self.line = 0, 1
         self.fault: BadRecord | None = None
-        """What ended the text before its end."""
+        """What ended the text early."""
 
     def next(self) -> str:
-        """The first character of what comes next; empty at the end."""
+        """The first character of the next value; empty at the end."""
         while True:
             between = BETWEEN.match(self._text, self.at)
             assert between is not None  # as it matches anything
@@ -53,12 +53,12 @@ class _Held:
                 return ""
 
     def advance(self, end: int) -> None:
-        """Go on at `end`, counting lines."""
+        """Move to `end`, counting lines."""
         self.line += self._text.count("\n", self.at, end)
         self.at = end
 
     def value(self) -> Any:
-        """The next value, or why there is none."""
+        """The next value, or the reason why there is none."""
         while True:
             try:
                 found, end = json.JSONDecoder().raw_decode(self._text, self.at)
@@ -73,7 +73,7 @@ class _Held:
             return found
 
     def _grow(self) -> bool:
-        """Drop what was read and hold twice as much of the rest; whether there was more."""
+        """Drop what was read and hold twice as much of the rest; returns whether there was more."""
         parts = [self._text[self.at :]]
         size = before = len(parts[0])
         for text in self._texts:

@@ -1,4 +1,4 @@
-"""Files by lines: where lines end, and what of them is no text."""
+"""Lines of files: their ends, and hints for lines that are not text."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import IO
 from nlptool.text.records import BadRecord
 
 RECORD = 1 << 26  # bytes of one line of JSON or CSV
-LONE = re.compile(rb"\r(?!\n|\Z)")  # ends a line on Macs before 2001, and in some exports of spreadsheets
+LONE = re.compile(rb"\r(?!\n|\Z)")  # ends a line on Macs before 2001, and in some spreadsheet exports
 
 ENCODING = "convert the file with iconv, e.g. iconv -f WINDOWS-1252 -t UTF-8 (GB18030 for Chinese)"
 ALIKE = "the file looks like {name}: convert it with iconv -f {name} -t UTF-8"
@@ -24,9 +24,9 @@ MARKS = {
     b"(\xb5/\xfd": "the file is compressed with zstd: name it NAME.zst, or pipe it through zstd -dc",
     b"\xfd7zXZ": "the file is compressed with xz: name it NAME.xz, or pipe it through xz -dc",
 }
-"""What files begin with that are no text in UTF-8, and what to do."""
+"""First bytes of files that are not UTF-8 text, and what to do."""
 HANGUL = 0.8
-"""Share of what is not ASCII that is Hangul if bytes are Korean text."""
+"""Share of Hangul among non-ASCII characters from which on bytes are taken for Korean text."""
 
 
 def encoding_hint(data: bytes, *, first: bool) -> str:
@@ -35,7 +35,7 @@ def encoding_hint(data: bytes, *, first: bool) -> str:
         return known
     text = data[: 1 << 16].decode(
         "euc_kr", "replace"
-    )  # what CP949 has beyond it is rare, and is in Japanese text, too
+    )  # characters that CP949 has beyond it are rare, and occur in Japanese text, too
     foreign = [letter for letter in text if letter > "\x7f"]
     korean = sum("가" <= letter <= "힣" for letter in foreign)
     if korean > HANGUL * len(foreign):
@@ -46,7 +46,7 @@ def encoding_hint(data: bytes, *, first: bool) -> str:
 def byte_lines(stream: IO[bytes], size: int) -> Iterator[bytes]:
     """Lines with their ends; longer ones in parts of `size` bytes.
 
-    Where lines end in CR, as the first one tells, newlines take the place of these, so that offsets stay the same.
+    If the first line ends in CR, all CRs are replaced by newlines, so that offsets stay the same.
     """
     first = stream.readline(size)
     found = chain([first] if first else [], iter(partial(stream.readline, size), b""))
@@ -64,7 +64,7 @@ def _at_returns(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
 
 
 def lines(stream: IO[bytes]) -> Iterator[str | BadRecord]:
-    """Lines as text. The part of an overlong line that exceeds RECORD bytes counts as another line."""
+    """Lines as text. The part of an overlong line beyond RECORD bytes counts as another line."""
     first = True
     for data in byte_lines(stream, RECORD):
         if len(data) >= RECORD and not data.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""Links of a token store: which tokens name which entity, in a file beside Megatron's two, which stay as they are.
+"""Entity links of a token store, in a file beside Megatron's two, which stay unchanged.
 
 STORE/train.links, heldout.links:
     bytes 0-7     NLPLINKS
@@ -8,9 +8,9 @@ STORE/train.links, heldout.links:
     bytes 56-87   fingerprint of the tokenizer, 32 bytes
     then          positions int64 [N], entities int32 [N], lengths uint16 [N]
 
-A position is the number of the mention's first token in its split, as `Split.read` counts; positions rise strictly.
-A length is the number of the mention's tokens; an entity is its number in the graph. All of it is little-endian and
-memory-mapped; the links of a stretch of tokens are found by bisection.
+A position is the index of the mention's first token in its split, as for `Split.read`; positions are strictly
+ascending. A length is the mention's number of tokens; an entity is its number in the graph. All values are
+little-endian and memory-mapped; the links of a stretch of tokens are found by bisection.
 """
 
 import struct
@@ -36,15 +36,15 @@ class Links(NamedTuple):
     """Links in the order of the text, views into the file; a NamedTuple of columns [N]."""
 
     positions: NDArray[np.int64]
-    """First token of each mention, a number in the split."""
+    """First token of each mention, as an index in the split."""
     lengths: NDArray[np.uint16]
     """Tokens of each mention."""
     entities: NDArray[np.int32]
-    """The entity that each names, a number in the graph."""
+    """The linked entities, as numbers in the graph."""
 
 
 class LinkFile:
-    """PREFIX.links. Raises DataError where it is missing or not what was written."""
+    """PREFIX.links. Raises DataError where it is missing or damaged."""
 
     def __init__(self, prefix: Path) -> None:
         path = self.path = prefix.with_suffix(".links")
@@ -56,7 +56,7 @@ class LinkFile:
         if magic != MAGIC or version != VERSION or path.stat().st_size != SIZE + 14 * count:
             raise DataError(f"{path}: is not a whole file of links, version {VERSION}", hint=AGAIN)
         self.graph, self.tokenizer = graph.hex(), tokenizer.hex()
-        """Fingerprints of the graph that entities are numbers of, and of the tokenizer."""
+        """Fingerprints of the graph that numbers the entities, and of the tokenizer."""
         raw = np.asarray(np.memmap(path, np.uint8, mode="r"))[SIZE:]
         self.all = Links(
             raw[: 8 * count].view("<i8"),
@@ -71,14 +71,14 @@ class LinkFile:
     def ranges(
         self, starts: NDArray[np.int64], stops: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """For each stretch [start, stop) of tokens the first of its links, and the one after its last: [R] each."""
+        """For each stretch [start, stop) of tokens its first link, and the one after its last: [R] each."""
         return np.searchsorted(self.all.positions, starts), np.searchsorted(self.all.positions, stops)
 
 
 def open_links(store: TokenStore, split: str, graph: str) -> LinkFile:
-    """The links of a split, checked against the graph's fingerprint and the store's tokenizer.
+    """The links of a split, checked against the fingerprints of the graph and the store's tokenizer.
 
-    Raises DataError where the store has none, where they are of another graph, or not what was written.
+    Raises DataError where the store has none, or they belong to another graph or are damaged.
     """
     if "links" not in store.info:
         raise DataError(
@@ -99,10 +99,10 @@ def open_links(store: TokenStore, split: str, graph: str) -> LinkFile:
 
 
 class LinkWriter:
-    """Writes PREFIX.links as documents come; memory does not grow with the corpus."""
+    """Writes PREFIX.links document by document; memory does not grow with the corpus."""
 
     def __init__(self, prefix: Path, graph: str, tokenizer: str) -> None:
-        """graph, tokenizer: the fingerprints, as `Graph.fingerprint` and `Tokenizer.fingerprint` are."""
+        """graph, tokenizer: the fingerprints of `Graph.fingerprint` and `Tokenizer.fingerprint`."""
         self.prefix, self.count = prefix, 0
         self._owners = bytes.fromhex(graph), bytes.fromhex(tokenizer)
         self._parts: list[IO[bytes]] = [
@@ -110,14 +110,14 @@ class LinkWriter:
         ]
 
     def add(self, links: Links, base: int = 0) -> None:
-        """Append links behind the last one, in rising order; base + positions are numbers in the split."""
+        """Append links in ascending order; base + positions are indices in the split."""
         columns = (links.positions + np.int64(base), links.lengths, links.entities)
         for file, column, dtype in zip(self._parts, columns, ("<i8", "<u2", "<i4"), strict=True):
             file.write(np.ascontiguousarray(column, dtype).data)
         self.count += len(links.positions)
 
     def pop(self, start: int) -> Links:
-        """Take back the links from token `start` of the split on: those of the last document."""
+        """Remove the links from token `start` of the split on: those of the last document."""
         positions, lengths, entities = (
             _read(file, dtype) for file, dtype in zip(self._parts, ("<i8", "<u2", "<i4"), strict=True)
         )
@@ -129,7 +129,7 @@ class LinkWriter:
         return Links(positions[first:], lengths[first:], entities[first:])
 
     def close(self) -> None:
-        """Write the file and drop the temporary ones."""
+        """Write the file and remove the temporary ones."""
         positions, lengths, entities = self._parts
         with self.prefix.with_suffix(".links").open("wb") as file:
             file.write(struct.pack(HEADER, MAGIC, VERSION, self.count, *self._owners))
@@ -140,7 +140,7 @@ class LinkWriter:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the files and drop the temporary ones; harmless when repeated."""
+        """Close the files and remove the temporary ones; may be called again."""
         for file, name in zip(self._parts, Links._fields, strict=True):
             file.close()
             self.prefix.with_suffix(f".link-{name}.partial").unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Mentions of entities in a text: character spans on their way to tokens, through normalising and sentence cuts.
+"""Mentions of entities: character spans, mapped through normalisation and sentence splitting to tokens.
 
-What is lost on the way is counted by its reason. No graph is needed here: an entity is a number.
+Lost mentions are counted by reason. No graph is needed here: an entity is a number.
 """
 
 import unicodedata
@@ -16,12 +16,12 @@ from nlptool.text.links import MOST_TOKENS, Links
 from nlptool.text.normalise import normaliser
 from nlptool.text.token_places import TokenPlaces, is_space
 
-JOINERS = "\u200d\ufe0f\ufe0e\u20e3"  # an emoji goes on behind them, or is another before them
-SKIN = range(0x1F3FB, 0x1F400)  # modifiers of the emoji before them
+JOINERS = "\u200d\ufe0f\ufe0e\u20e3"  # they join emojis into one
+SKIN = range(0x1F3FB, 0x1F400)  # modifiers of the preceding emoji
 
 
 class Mention(NamedTuple):
-    """Characters [start, end) of a text that name an entity."""
+    """Characters [start, end) of a text that mention an entity."""
 
     start: int
     end: int
@@ -29,26 +29,26 @@ class Mention(NamedTuple):
 
 
 class MarkedText(NamedTuple):
-    """A text with what its document says of mentions, for a Linker to read."""
+    """A text with its annotated mentions, the input of a Linker."""
 
     text: str
     given: object
     original: str | None = None
-    """The text that places are in, where it was repaired since."""
+    """The text that positions refer to, if it was repaired since."""
 
 
 class Linker(Protocol):
-    """Finds mentions; goes to worker processes, so it is pickled."""
+    """Finds mentions; it is pickled for worker processes."""
 
     graph: str
-    """Fingerprint of the graph that entities are numbers of."""
+    """Fingerprint of the graph that numbers the entities."""
 
     def read(self, text: str, given: object, dropped: Counter[str]) -> tuple[str, list[Mention]]:
-        """The text as it is to be encoded, and its mentions by what the document says; before normalising."""
+        """The text to be encoded and its annotated mentions, before normalisation."""
         ...
 
     def search(self, texts: Sequence[str]) -> list[list[Mention]]:
-        """Mentions in each of some normalised texts, by the texts alone."""
+        """Mentions found in each of some normalised texts."""
         ...
 
 
@@ -60,10 +60,10 @@ def carry(
     dropped: Counter[str],
     repair: Callable[[str], str] | None = None,
 ) -> list[Mention]:
-    """Mentions of a text where they lie in its normalised form.
+    """Map the mentions of a text to its normalised form.
 
-    What becomes of a character may depend on its neighbours, so pieces are normalised apart: where they do not add up
-    to the whole, the mention is lost. White space that is taken out moves what follows.
+    The normal form of a character may depend on its neighbours, so pieces are normalised separately: if they do not
+    add up to the whole, the mention is lost. Removed white space shifts what follows.
     """
     if text == normal or not mentions:
         return mentions
@@ -98,7 +98,7 @@ def _through(
 
 
 def _collapsed(text: str, normal: str, mentions: list[Mention], dropped: Counter[str]) -> list[Mention]:
-    """By the number of visible characters before each, which collapsing white space leaves as they are."""
+    """Positions by the number of visible characters before each, which collapsing white space does not change."""
     before = np.concatenate([[0], np.cumsum(~is_space(text))])
     places = np.flatnonzero(~is_space(normal))
     if before[-1] != len(places):
@@ -115,7 +115,7 @@ def _collapsed(text: str, normal: str, mentions: list[Mention], dropped: Counter
 
 
 def without_overlaps(text: str, mentions: list[Mention], dropped: Counter[str]) -> list[Mention]:
-    """Mentions in the order of the text, none within another; of two that overlap the first, or the longer."""
+    """Mentions in the order of the text, without overlaps: the first, or the longer one, is kept."""
     kept: list[Mention] = []
     starts = [mention[0] for mention in mentions]
     if starts != sorted({*starts}):
@@ -138,7 +138,7 @@ def without_overlaps(text: str, mentions: list[Mention], dropped: Counter[str]) 
 
 
 def _inside_character(text: str, place: int) -> bool:
-    """Whether what stands at a place belongs to the character before it: an accent, a part of an emoji."""
+    """Whether the character at a place belongs to the one before it: an accent, a part of an emoji."""
     if not 0 < place < len(text) or (text[place].isascii() and text[place - 1].isascii()):
         return False
     after, before = text[place], text[place - 1]
@@ -154,10 +154,10 @@ def to_tokens(
     mentions: Sequence[list[Mention]],
     dropped: Counter[str],
 ) -> Links:
-    """Links of texts that lie end to end; positions are numbers of tokens, in rising order.
+    """Links of concatenated texts; positions are token indices, ascending.
 
-    A mention may end inside a token, as 서울 does in 서울은. One that begins inside a token, behind other characters
-    than white space, is lost, and so is one that a sentence's end cuts.
+    A mention may end inside a token, as 서울 does in 서울은. It is lost if it begins inside a token, after other
+    characters than white space, or if the end of a sentence cuts it.
     """
     bases = np.cumsum([0, *map(len, texts)])
     counts = [len(found) for found in mentions]

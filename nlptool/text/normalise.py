@@ -1,4 +1,4 @@
-"""The text of a document as the tokenizer shall see it."""
+"""Normalisation of documents before tokenization."""
 
 import re
 import unicodedata
@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from nlptool.text.config import Normalise
 
-# A blank line is a paragraph's end and stays one; other line ends become spaces, so that sentences wrapped over
-# several lines are whole again. Collapsing twice changes nothing more.
+# A blank line ends a paragraph and stays; other line ends become spaces, so that sentences wrapped over
+# several lines are whole again. Collapsing is idempotent.
 PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 
 

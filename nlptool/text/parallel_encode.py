@@ -1,8 +1,8 @@
-"""Documents to token ids on all cores, in their order, in constant memory.
+"""Encodes documents on all cores, in their order, in constant memory.
 
-The process that reads cuts documents into batches; worker processes normalise, segment and encode them; results
-come back in the order of the corpus, so a store's bytes do not depend on the number of workers. Processes, not
-threads, because normalising and segmenting are Python code, of which one thread runs at a time.
+The reading process forms batches of documents; worker processes normalise, segment and encode them; results come
+back in the order of the corpus, so a store's bytes do not depend on the number of workers. Processes rather than
+threads, because normalising and segmenting are Python code under the GIL.
 """
 
 import hashlib
@@ -34,15 +34,15 @@ from nlptool.text.tokenizer import Tokenizer
 from nlptool.text.worker_processes import follow_reader, interrupts_held
 
 BATCH = 1 << 19  # characters
-FEW = 4  # batches; a smaller corpus is done before a second process has started
+FEW = 4  # batches; a smaller corpus is finished before a second process has started
 RAW = Normalise(unicode="none")
 Batch = list[str | MarkedText]
-CHECKED = 1 << 10  # characters of each batch that are encoded by the tokenizer itself, too
+CHECKED = 1 << 10  # characters of each batch that the tokenizer itself encodes as a check
 
 
 @dataclass(frozen=True)
 class EncodeJob:
-    """All that a worker must know."""
+    """All settings that a worker needs."""
 
     tokenizer: dict[str, Any]
     """tokenizer.json"""
@@ -52,12 +52,12 @@ class EncodeJob:
     heldout: float
     """Share of documents held out, by the hash of their text."""
     linker: Linker | None = None
-    """What finds mentions of entities in the documents; None: no links are made."""
+    """Finds mentions of entities in the documents; None: no links are made."""
 
 
 @dataclass
 class SplitBatch:
-    """Documents of one split, as SplitWriter.add_many takes them."""
+    """Documents of one split, in the form of SplitWriter.add_many."""
 
     ids: NDArray[np.integer[Any]]
     lengths: NDArray[np.int32]
@@ -79,9 +79,9 @@ class EncodedDocuments:
     """Documents of one sentence."""
     dropped: Counter[str]
     loss: Loss
-    """What of their texts the tokenizer could not spell."""
+    """Losses of the tokenizer in their texts."""
     lost_links: Counter[str] = field(default_factory=Counter)
-    """Mentions that have no link, by reason."""
+    """Mentions without a link, by reason."""
 
 
 class Worker:
@@ -98,7 +98,7 @@ class Worker:
         self._heldout = int(work.heldout * 2**64)
 
     def __call__(self, texts: Batch) -> EncodedDocuments:
-        """Encode a batch; one stretch of it is checked against the tokenizer."""
+        """Encode a batch; one stretch of it is compared with the tokenizer."""
         lost_links: Counter[str] = Counter()
         mentions: list[list[Mention]] = []
         if self._linker is None:
@@ -167,7 +167,7 @@ class Worker:
 
 
 def text_of(text: str | MarkedText) -> str:
-    """The text itself."""
+    """The text."""
     return text.text if isinstance(text, MarkedText) else text
 
 
@@ -177,7 +177,7 @@ def batches(texts: Iterable[str | MarkedText], size: int = BATCH) -> Iterator[Ba
     length = 0
     for text in texts:
         batch.append(text)
-        length += len(text_of(text)) + 64  # what a document costs however short it is
+        length += len(text_of(text)) + 64  # the cost of a document, however short
         if length >= size:
             yield batch
             batch, length = [], 0
@@ -215,7 +215,7 @@ def encode(batches: Iterable[Batch], work: EncodeJob, workers: int) -> Generator
 
 
 def _words(texts: list[bytes]) -> NDArray[np.int64]:
-    """How many words, between ASCII white space, each of some texts has; none is empty."""
+    """Number of words of each text, separated by ASCII white space; no text is empty."""
     joined = np.frombuffer(b"\n".join([b"", *texts]), np.uint8)
     visible = joined > ord(" ")
     begins = np.flatnonzero(visible[1:] & ~visible[:-1])
@@ -224,7 +224,7 @@ def _words(texts: list[bytes]) -> NDArray[np.int64]:
 
 
 def _chosen(links: Links, tokens: slice | NDArray[np.bool_]) -> Links:
-    """The links of the chosen tokens, numbered among these."""
+    """The links of the chosen tokens, renumbered among these."""
     if isinstance(tokens, slice):
         return links
     kept = tokens[links.positions]
@@ -237,11 +237,11 @@ def _middle(text: str) -> str:
     return text[start : start + CHECKED]
 
 
-_ours: list[Worker] = []  # in a worker process, the one worker
+_ours: list[Worker] = []  # the encoder of a worker process
 
 
 def _start(work: EncodeJob) -> None:
-    os.putenv("TOKENIZERS_PARALLELISM", "false")  # the cores are taken already
+    os.putenv("TOKENIZERS_PARALLELISM", "false")  # the cores are busy already
     follow_reader()
     _ours.append(Worker(work))
 

@@ -1,7 +1,7 @@
-"""Ids of pieces of text, remembered: a corpus is made of few pieces that come again and again.
+"""A cache of the ids of text pieces, since a corpus repeats a small number of pieces.
 
-The table is direct-mapped, with two places for each piece, and looked up for all pieces of a batch at once. Keys
-are the pieces themselves, so no answer is wrong; what is not in the table is encoded and takes a place in it.
+The table is direct-mapped, with two places for each piece, and looked up for all pieces of a batch at once. The
+pieces themselves are the keys, so results are exact; a piece that is not in the table is encoded and stored.
 """
 
 from collections.abc import Callable
@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 
 from nlptool.text.gpt2_pretokenizer import Pieces
 
-BITS = 18  # places: 13 MB; more would leave the processor's caches
-WORDS = 4  # of eight bytes, that a key has; the last byte of the last is the piece's size
-LONGEST = 8 * WORDS - 1  # bytes; a longer piece is encoded anew in each batch
-FULL = 1 << 22  # ids in memory, after which all is forgotten
+BITS = 18  # places: 13 MB; more would not fit the processor's caches
+WORDS = 4  # words of eight bytes in a key; the last byte holds the piece's size
+LONGEST = 8 * WORDS - 1  # bytes; a longer piece is not cached
+FULL = 1 << 22  # ids in memory, after which the cache is emptied
 KEY = np.dtype(f"S{8 * WORDS}")  # compared as a whole; it never ends in NUL, which would not count
 MIXERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5], np.uint64)
-MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)  # the first bytes of eight
+MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)  # the first n bytes of eight
 
 Keys = NDArray[np.bytes_]
 Places = NDArray[np.int64]
 Encode = Callable[[list[bytes]], tuple[NDArray[np.int32], NDArray[np.int64]]]
-"""Distinct pieces to their ids, end to end, and how many each has."""
+"""Distinct pieces to their ids, end to end, and the number of each."""
 
 
 class PretokenCache:
-    """Encodes pieces; `encode` is asked only for those that are new."""
+    """Encodes pieces; `encode` is called only for new ones."""
 
     def __init__(self, encode: Encode) -> None:
         self._encode = encode
@@ -37,7 +37,7 @@ class PretokenCache:
         self._used = 0
 
     def __call__(self, pieces: Pieces) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Ids of all pieces end to end, and how many each piece has."""
+        """Ids of all pieces end to end, and the number of each piece."""
         if self._used > FULL:
             self._reset()
         keys = _keys(pieces)
@@ -59,7 +59,7 @@ class PretokenCache:
     def _learn(
         self, pieces: Pieces, missing: NDArray[np.int64], places: Places, keys: Keys
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Encode the pieces that were not found; returns where their ids are, and how many."""
+        """Encode the pieces that were not found; returns the offsets and numbers of their ids."""
         spans = zip(pieces.starts[missing].tolist(), pieces.sizes[missing].tolist(), strict=True)
         raw = [pieces.data[start : start + size] for start, size in spans]
         numbers = {piece: number for number, piece in enumerate(dict.fromkeys(raw))}
@@ -91,7 +91,7 @@ class PretokenCache:
 
 
 def _keys(pieces: Pieces) -> Keys:
-    """The bytes of each piece, and its size; of longer pieces nothing."""
+    """The bytes of each piece, and its size; longer pieces have no key."""
     padded = np.frombuffer(pieces.data + bytes(8), np.uint8)
     from_each_byte = np.ndarray((len(pieces.data) + 1,), np.dtype("<u8"), padded, strides=(1,)).copy()
     sizes = np.where(pieces.sizes > LONGEST, 0, pieces.sizes)

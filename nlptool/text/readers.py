@@ -1,8 +1,8 @@
-"""Files to records: one reader per format, each naming the line of everything it cannot read.
+"""Readers of records, one per format, each reporting the line of everything it cannot read.
 
-`datasets` reads what comes from the hub. For local text, JSON lines and CSV it is left aside: it was measured
-at 8 MB/s of JSON lines against 100; it makes a missing field an empty text without a word; it names no line
-when it fails; and it knows nothing of blank lines between documents.
+`datasets` reads hub data sets. It is not used for local JSON lines and CSV: it reads 8 MB/s of JSON lines rather
+than 100, turns a missing field silently into an empty text, reports no line on failure, and does not support blank
+lines between documents.
 """
 
 import bz2
@@ -21,20 +21,18 @@ from nlptool.text.lines import byte_lines, encoding_hint, lines
 from nlptool.text.records import BadRecord, Read, Record, at_field, no_field
 from nlptool.text.sources import File
 
-LONGEST = (
-    1 << 24
-)  # bytes of one text document; longer ones go on in another document, so memory stays bounded
+LONGEST = 1 << 24  # bytes of one text document; a longer one continues in another document, to bound memory
 
 
 @contextmanager
 def opened(file: File) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """The file as it lies on the disk, for its position, and its decompressed bytes."""
+    """The file as on disk, for its position, and its decompressed bytes."""
     with file.path.open("rb") as raw:
         yield raw, OPENERS[file.compression](raw) if file.compression else raw
 
 
 def _zstandard(raw: IO[bytes]) -> IO[bytes]:
-    # Python has zstandard from 3.14 on only; pyarrow, which `datasets` brings, always has it.
+    # Python has zstandard from 3.14 on; pyarrow, a dependency of `datasets`, always has it.
     import pyarrow
 
     return cast(IO[bytes], BufferedReader(pyarrow.input_stream(raw, compression="zstd")))
@@ -74,7 +72,7 @@ def read_text(stream: IO[bytes], documents: str) -> Read:
 
 
 def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    """Lines; one longer than LONGEST in pieces that start at a space or, if there is none, at a character."""
+    """Lines; one longer than LONGEST in pieces that start at a space or, without one, at a character."""
     rest = b""
     for line in byte_lines(stream, LONGEST):
         rest += line
@@ -82,7 +80,7 @@ def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
             at = rest.rfind(b" ", 0, LONGEST)
             if at <= 0:
                 at = LONGEST - 1
-                while at > LONGEST - 4 and rest[at] & 0xC0 == 0x80:  # inside a character of several bytes
+                while at > LONGEST - 4 and rest[at] & 0xC0 == 0x80:  # inside a multi-byte character
                     at -= 1
             yield rest[:at]
             rest = rest[at:]
@@ -108,7 +106,7 @@ def _document(data: bytes, line: int, offset: int, documents: str, cut: bool) ->
 
 
 def read_jsonl(stream: IO[bytes], field: str) -> Read:
-    """One JSON object a line, blank lines passed over; or an array of objects, or objects over many lines."""
+    """One JSON object a line, blank lines skipped; or an array of objects, or objects over several lines."""
     rest, head = lines(stream), list[str | BadRecord]()
     for line in rest:
         head.append(line)
@@ -130,9 +128,9 @@ def read_jsonl(stream: IO[bytes], field: str) -> Read:
 
 
 def read_parquet(file: File, field: str, beside: Sequence[str] = ()) -> Read:
-    """A Parquet or Arrow file; `line` is the row. Raises OSError when the file is broken.
+    """A Parquet or Arrow file; `line` is the row. Raises OSError when the file is damaged.
 
-    beside: other columns that are read where the file has them.
+    beside: other columns to read if the file has them.
     """
     names = arrow_tables.column_names(file.path)
     if field not in names and field.partition(".")[0] not in names:

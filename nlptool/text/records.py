@@ -1,4 +1,4 @@
-"""What readers give: records, or why one could not be read; and a record's text in its fields."""
+"""Records of readers, or errors for unreadable ones; and a record's text in its fields."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 from nlptool.formatting import json_kind
 
-SEPARATORS = {";": "';'", "\t": "'\\t'", "|": "'|'", ",": "','"}  # as they are written on the command line
+SEPARATORS = {";": "';'", "\t": "'\\t'", "|": "'|'", ",": "','"}  # as written on the command line
 
 
 class Record(NamedTuple):
-    """A text read: a document, or a part of one. `line` is its first line (parquet: row), counted from 1."""
+    """A text: a document, or a part of one. `line` is its first line (parquet: row), counted from 1."""
 
     line: int
     text: str
-    cut: bool = False  # the document goes on in the next record
-    fields: Mapping[str, object] | None = None  # the object that held it
+    cut: bool = False  # the document continues in the next record
+    fields: Mapping[str, object] | None = None  # the object that it is a field of
 
 
 class BadRecord(NamedTuple):
     """A record or document that could not be read."""
 
     line: int
-    reason: str  # what it is counted under
+    reason: str  # its category in the counts
     detail: str  # what was found, what was expected
     hint: str
 
@@ -31,7 +31,7 @@ Read = Iterator[Record | BadRecord]
 
 
 def at_field(record: object, field: str, line: int) -> Record | BadRecord:
-    """The text in a record's field; dots lead into objects: `doc.text`."""
+    """The text of a record's field; dots lead into objects: `doc.text`."""
     if not isinstance(record, dict):
         found = f"a {json_kind(type(record))}; an object with the field '{field}' is expected"
         return BadRecord(line, "not an object", found, "mend or remove the line")
@@ -42,7 +42,7 @@ def at_field(record: object, field: str, line: int) -> Record | BadRecord:
             if not isinstance(value, dict) or name not in value:
                 return no_field(record, field, line)
             value = value[name]
-    if value is None:  # tables hold nulls where a text is empty
+    if value is None:  # null means empty text in tables
         return Record(line, "", fields=record)
     if not isinstance(value, str):
         inside = [f"{field}.{name}" for name in _texts(value)] if isinstance(value, Mapping) else []
@@ -54,7 +54,7 @@ def at_field(record: object, field: str, line: int) -> Record | BadRecord:
 
 
 def no_field(record: Mapping[str, object], field: str, line: int) -> BadRecord:
-    """What is said of a record without the field: the names it has, and the nearest, also in objects in it."""
+    """The message about a missing field: existing names, and the closest one, also in nested objects."""
     names = [str(name) for name in record]
     found = f"no field '{field}'; it has {', '.join(names[:8]) or 'none'}{', ...' if names[8:] else ''}"
     if len(names) == 1 and (separator := next((one for one in SEPARATORS if one in names[0]), None)):
@@ -67,7 +67,7 @@ def no_field(record: Mapping[str, object], field: str, line: int) -> BadRecord:
 
 
 def _texts(value: object) -> list[str]:
-    """Paths to the texts in an object."""
+    """Paths to the texts of an object."""
     if not isinstance(value, Mapping):
         return []
     paths = []

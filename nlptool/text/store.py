@@ -2,11 +2,11 @@
 
 STORE/train.bin heldout.bin   token ids, end to end
 STORE/train.idx heldout.idx   lengths and positions of sentences, first sentence of each document
-STORE/store.json              fingerprint of the tokenizer, special ids, counts, what was done to the text
+STORE/store.json              fingerprint of the tokenizer, special ids, counts, settings of the text
 STORE/tokenizer/              the tokenizer, a Hugging Face folder
 
-STORE/train is a prefix that Megatron-LM, NeMo and datatrove read as it is. Everything is memory-mapped:
-opening costs the same at any size, and a position is found by bisection.
+STORE/train is a prefix that Megatron-LM, NeMo and datatrove read unchanged. Everything is memory-mapped: opening
+costs the same at any size, and a position is found by bisection.
 """
 
 import struct
@@ -35,7 +35,7 @@ Kind = TypeVar("Kind")
 
 
 def dtype_for(vocab_size: int) -> np.dtype[Any]:
-    """Megatron's choice: two bytes while the vocabulary is below 65,500, else four."""
+    """Megatron's rule: two bytes for vocabularies below 65,500, else four."""
     return DTYPES[8] if vocab_size < 65_500 else DTYPES[4]
 
 
@@ -47,7 +47,7 @@ class Split:
         index = prefix.with_suffix(".idx")
         data = prefix.with_suffix(".bin")
         try:
-            if not index.is_file():  # a pipe would be waited for
+            if not index.is_file():  # a pipe would block
                 raise FileNotFoundError
             # Slices of a plain array cost half those of a memmap.
             raw = np.asarray(np.memmap(index, mode="r"))
@@ -116,7 +116,7 @@ class Split:
 
 
 class TokenStore:
-    """A store as `nlptool tokenize` writes it. Raises DataError when something is missing."""
+    """A store written by `nlptool tokenize`. Raises DataError when something is missing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -139,14 +139,14 @@ class TokenStore:
         return self.path / "tokenizer"
 
     def split(self, name: str) -> Split:
-        """`train` or `heldout`; the latter may have no document. Raises DataError where it is not what was written."""
+        """`train` or `heldout`, which may be empty. Raises DataError where it is damaged."""
         names = (f"{name}.bin", f"{name}.idx")
         require_recorded(self.path, {name: self.files[name] for name in names if name in self.files}, AGAIN)
         return Split(self.path / name)
 
 
 class SplitWriter:
-    """Writes PREFIX.bin as documents come, PREFIX.idx at the end; memory does not grow with the corpus."""
+    """Writes PREFIX.bin document by document, PREFIX.idx at the end; memory does not grow with the corpus."""
 
     def __init__(self, prefix: Path, dtype: np.dtype[Any]) -> None:
         self.prefix, self.dtype = prefix, dtype
@@ -169,7 +169,7 @@ class SplitWriter:
         self.tokens += len(ids)
 
     def pop(self) -> tuple[Ids, NDArray[np.int32]]:
-        """Take the last document back: its ids and the lengths of its sentences."""
+        """Remove the last document: returns its ids and the lengths of its sentences."""
         (count,) = _pull(self._counts, np.dtype("<i8"), 1)
         lengths = _pull(self._lengths, np.dtype("<i4"), int(count))
         ids = _pull(self._data, self.dtype, int(lengths.sum()))
@@ -179,7 +179,7 @@ class SplitWriter:
         return ids, lengths
 
     def close(self) -> None:
-        """Write the index and leave only the two files."""
+        """Write the index and remove the temporary files."""
         with self.prefix.with_suffix(".idx").open("wb") as index:
             code = CODES[self.dtype]
             index.write(struct.pack("<9sQBQQ", HEADER, VERSION, code, self.sentences, self.documents + 1))
@@ -190,7 +190,7 @@ class SplitWriter:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the files and drop the temporary ones; harmless when repeated."""
+        """Close the files and remove the temporary ones; may be called again."""
         for file in (self._data, self._lengths, self._counts):
             file.close()
         for suffix in (".lengths.partial", ".counts.partial"):

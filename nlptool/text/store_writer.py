@@ -1,4 +1,4 @@
-"""Writing a token store: encoded batches into its two splits, and what there is to know about them."""
+"""Writes a token store: encoded batches into its two splits, and statistics."""
 
 import hashlib
 from collections import Counter
@@ -21,12 +21,12 @@ from nlptool.text.parallel_encode import Batch, EncodeJob, SplitBatch, encode
 from nlptool.text.store import SPLITS, SplitWriter, dtype_for
 from nlptool.text.tokenizer import Tokenizer
 
-ENOUGH = 1 << 25  # bytes of text that tell whether a tokenizer can spell it, before all is encoded
+ENOUGH = 1 << 25  # bytes of text encoded before the tokenizer's coverage is judged
 
 
 @dataclass
 class Counts:
-    """Sizes of a split; `bytes` and `words` (between white space) are those of its text."""
+    """Sizes of a split; `bytes` and `words` (separated by white space) are those of its text."""
 
     documents: int = 0
     sentences: int = 0
@@ -37,26 +37,26 @@ class Counts:
 
 @dataclass
 class StoreStats:
-    """What was put into a store."""
+    """Statistics of a store."""
 
     splits: dict[str, Counts]
     frequencies: NDArray[np.int64]
-    """How often each token occurs."""
+    """Count of each token."""
     single: int = 0
     """Documents of one sentence."""
     dropped: Counter[str] = field(default_factory=Counter)
     corpus: str = ""
     """Digest of the documents in their order."""
     loss: Loss = field(default_factory=Loss)
-    """What of their texts the tokenizer could not spell."""
+    """Losses of the tokenizer in their texts."""
     links: dict[str, int] = field(default_factory=dict)
-    """Links of each split; none where no linker was given."""
+    """Links of each split; empty without a linker."""
     lost_links: Counter[str] = field(default_factory=Counter)
-    """Mentions that have no link, by reason."""
+    """Mentions without a link, by reason."""
 
     @property
     def entropy(self) -> float:
-        """Entropy of single tokens in nats: the loss of a model that knows their frequencies and nothing else."""
+        """Entropy of the unigram distribution in nats: the loss of a model that knows only token frequencies."""
         counts = self.frequencies[self.frequencies > 0]
         shares = counts / counts.sum()
         return float(-(shares * np.log(shares)).sum())
@@ -73,9 +73,9 @@ def write(
 ) -> StoreStats:
     """Encode documents into FOLDER/train and FOLDER/heldout.
 
-    A document is held out by the hash of its text, so that copies of it stay on one side. Where this leaves a
-    split without any, the last document of the other moves there, unless nothing was to be held out; a single
-    document is for training.
+    A document is held out by the hash of its text, so that its copies stay in one split. If this leaves a split
+    empty, the last document of the other one moves there, unless nothing was to be held out; a single document is
+    for training.
 
     most_lost: share of unknown tokens, and of lost bytes, above which the work stops.
 
@@ -123,7 +123,7 @@ def write(
 
 
 def _close(writers: Mapping[str, SplitWriter], links: Mapping[str, LinkWriter], written: StoreStats) -> None:
-    """Put the last bytes onto the disk, and note how much each split has."""
+    """Flush the last bytes to disk, and record the size of each split."""
     for name, writer in writers.items():
         writer.close()
         counts = written.splits[name]
@@ -169,7 +169,7 @@ def _balance(
     written: StoreStats,
     last: dict[str, SplitBatch],
 ) -> None:
-    """Leave neither split empty where there are two documents; a single one is for training."""
+    """Leave neither split empty if there are two documents; a single one is for training."""
     for empty, full, needed in (("train", "heldout", 1), ("heldout", "train", 2)):
         if writers[empty].documents == 0 and writers[full].documents >= needed:
             writers[empty].add(*writers[full].pop())
@@ -189,5 +189,5 @@ def _count(counts: Counts, sizes: NDArray[np.int64], sign: int) -> None:
 def _abandon(writer: SplitWriter | LinkWriter) -> None:
     try:
         writer.abandon()
-    except OSError:  # on a full disk: what is buffered cannot be written, and the folder is given up anyway
+    except OSError:  # on a full disk buffers cannot be flushed, and the folder is abandoned anyway
         writer.abandon()

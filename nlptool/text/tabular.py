@@ -1,9 +1,8 @@
-"""Files and hub data sets to rows of named values: what a labelled task is read from.
+"""Rows of named values from files and hub data sets: the input of labelled tasks.
 
-A split is a file named after it, `train.jsonl`, `validation.tsv.gz`, or several, `train-00000-of-00002.parquet`, or the
-folder in which `datasets` has saved it.
-Every fault is told with its file and line (parquet and hub: row), counted from 1. A file .json may also hold one
-value over many lines, such as SQuAD's.
+A split is a file named after it, `train.jsonl`, `validation.tsv.gz`, or several, `train-00000-of-00002.parquet`, or
+a folder saved by `datasets`. Every fault is reported with its file and line (parquet and hub: row), counted from 1.
+A .json file may also hold one value over several lines, such as SQuAD's.
 """
 
 import json
@@ -43,35 +42,35 @@ __all__ = [
 
 
 class Example(NamedTuple):
-    """What a task takes of a row."""
+    """A row as input of a task."""
 
     place: str
     inputs: tuple[tuple[str, ...], ...]
-    """What the model reads, one after the other: a text or a pair; of several choices, one for each."""
+    """The model's inputs: a text or a pair; for several choices, one for each."""
     label: tuple[float, ...]
     """As numbers; NaN: hidden."""
 
 
 class Question(NamedTuple):
-    """A question whose answer is a stretch of a text."""
+    """A question whose answer is a span of a text."""
 
     place: str
     id: str
     question: str
     context: str
     answers: tuple[tuple[str, int], ...] | None
-    """Each with its first character in the context; none: there is no answer; None: hidden."""
+    """Each with its first character in the context; empty: unanswerable; None: hidden."""
 
 
 class Sentence(NamedTuple):
-    """Words, or the characters of a text, and a tag for each."""
+    """Words, or characters of a text, with their tags."""
 
     place: str
     tokens: tuple[str, ...]
     tags: tuple[int, ...] | None
     """None: hidden."""
     between: str
-    """What stands between two of them in a text."""
+    """Separator between two of them in a text."""
 
     def text(self, start: int, end: int) -> str:
         """The text of some of its tokens."""
@@ -79,9 +78,10 @@ class Sentence(NamedTuple):
 
 
 def files(folder: Path, split: str, *, columns: bool = False) -> list[File]:
-    """The files of a split in a folder, sorted; none where the split is not there. Raises DataError for no folder.
+    """The files of a split in a folder, sorted; empty if there is no such split. Raises DataError if there is no
+    folder.
 
-    columns: also files in CoNLL's columns, where there are no others.
+    columns: also files in CoNLL's columns, if there are no others.
     """
     if not folder.is_dir():
         raise DataError(
@@ -105,7 +105,7 @@ def files(folder: Path, split: str, *, columns: bool = False) -> list[File]:
 
 
 def listing(folder: Path) -> str:
-    """The first names in a folder, for a message that a file is missing."""
+    """The first names in a folder, for the message about a missing file."""
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     return (", ".join(names[:SHOWN]) + (", ..." if names[SHOWN:] else "")) or "nothing"
 
@@ -117,7 +117,7 @@ def of_rows(path: Path, *, columns: bool = False) -> File | None:
 
 
 def has_rows(name: str, *, columns: bool = False) -> bool:
-    """Whether a name ends like that of a file of rows. columns: also like one in CoNLL's columns."""
+    """Whether a name has the suffix of a file of rows. columns: also of CoNLL's columns."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes if suffix.lower() not in COMPRESSIONS]
     return bool(suffixes) and (suffixes[-1] in FORMATS or (columns and suffixes[-1] in SUFFIXES))
 
@@ -130,7 +130,7 @@ def _of(path: Path, formats: Mapping[str, Format]) -> File | None:
 
 
 def read(found: list[File], columns: Sequence[str] = ()) -> Iterator[Row]:
-    """The rows of files, one after the other, in bounded memory. Raises DataError for what cannot be read.
+    """The rows of files, in bounded memory. Raises DataError for an unreadable row.
 
     columns: as in read_all.
     """
@@ -141,7 +141,7 @@ def read(found: list[File], columns: Sequence[str] = ()) -> Iterator[Row]:
 
 
 def read_all(found: list[File], columns: Sequence[str] = ()) -> Rows:
-    """The same; a row that cannot be read is a DataError in its stead.
+    """The same; an unreadable row is replaced by a DataError.
 
     columns: names of the columns of files of separated values that have no header.
     Raises DataError for a file that is damaged.
@@ -166,9 +166,10 @@ def _stream(name: str, stream: IO[bytes], file: File, columns: Sequence[str]) ->
 
 
 def class_names(file: File) -> dict[str, tuple[str, ...]]:
-    """The names of classes that a file notes, by column: of Parquet and Arrow, if `datasets` wrote it.
+    """Class names of a file, by column: of Parquet and Arrow, if `datasets` wrote it.
 
-    Names that are numbers are left out: rows may mean them, or their places. Raises DataError for a damaged file.
+    Names that are numbers are left out, since rows may mean the names or the indices. Raises DataError for a damaged
+    file.
     """
     if file.format != "parquet":
         return {}
@@ -179,7 +180,7 @@ def class_names(file: File) -> dict[str, tuple[str, ...]]:
 
 @contextmanager
 def damage_reported(name: str) -> Iterator[None]:
-    """Turn what readers and decompressors raise of a damaged file into a DataError."""
+    """Turn the errors of readers and decompressors for a damaged file into a DataError."""
     try:
         yield
     except BROKEN as error:
@@ -190,7 +191,7 @@ def damage_reported(name: str) -> Iterator[None]:
 
 
 def _is_one_value(file: File) -> bool:
-    """Whether a .json file is one value over many lines, or an array, in place of an object a line."""
+    """Whether a .json file is one value over several lines, or an array, rather than an object a line."""
     if ".json" not in file.path.suffixes:
         return False
     with opened(file) as (_, stream):
@@ -208,7 +209,7 @@ def hub(name: str, subset: str | None, split: str) -> Iterator[Row]:
     """The rows of a split of a data set on the Hugging Face hub."""
     try:
         rows = dataset(name, subset, split)
-    except Exception as error:  # of some dozen kinds, all from the network, the library or the data set
+    except Exception as error:  # of a dozen types, from the network, the library or the data set
         hint = "check the network; or name a folder with the task's files: data=FOLDER"
         raise unreadable(name, error, hint) from error
     for number, values in enumerate(rows, start=1):

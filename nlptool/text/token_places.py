@@ -1,4 +1,4 @@
-"""Which characters of some texts each token stands for."""
+"""The characters of some texts that each token stands for."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -13,29 +13,29 @@ Ints = NDArray[np.int64]
 
 
 class TokenPlaces(NamedTuple):
-    """Tokens of texts end to end, by characters: each stands for [starts, ends), white space before it included."""
+    """Spans of concatenated tokens: each stands for [starts, ends), white space before it included."""
 
     starts: Ints
     ends: Ints
 
 
 class EncodedTexts(NamedTuple):
-    """Tokens of N texts end to end; characters are counted through all of these texts."""
+    """Tokens of N concatenated texts; characters are counted through all of these texts."""
 
     ids: Ints
     """[T]"""
     sizes: Ints
     """[N], tokens of each text."""
     starts: Ints
-    """[T], the first character that a token stands for; white space at both ends is left out."""
+    """[T], the first character of each token; white space at both ends is left out."""
     ends: Ints
-    """[T], the one after its last; that of a token of white space alone is where it starts."""
+    """[T], the one after its last; a token of white space has an empty span."""
     bases: Ints
     """[N + 1], the first character of each text, and the end."""
 
 
 def from_bytes(texts: Sequence[str], sizes: NDArray[np.integer[Any]]) -> TokenPlaces | None:
-    """Places of tokens that stand for so many bytes each; None where they do not add up to the texts."""
+    """Spans of tokens from their numbers of bytes; None if they do not add up to the texts."""
     joined = "".join(texts).encode("utf8")
     ends = np.cumsum(sizes, dtype=np.int64)
     if len(ends) and ends[-1] != len(joined):
@@ -43,7 +43,7 @@ def from_bytes(texts: Sequence[str], sizes: NDArray[np.integer[Any]]) -> TokenPl
     starts = ends - sizes
     if len(joined) != sum(map(len, texts)):
         begins = (np.frombuffer(joined, np.uint8) & 0xC0) != 0x80
-        number = np.cumsum(begins) - 1  # the character that each byte belongs to
+        number = np.cumsum(begins) - 1  # the character of each byte
         real = sizes > 0
         starts = np.where(real, number[np.minimum(starts, len(number) - 1)], starts)
         ends = np.where(real, number[np.maximum(ends - 1, 0)] + 1, ends)
@@ -51,12 +51,12 @@ def from_bytes(texts: Sequence[str], sizes: NDArray[np.integer[Any]]) -> TokenPl
 
 
 def bases_of(texts: Sequence[str]) -> Ints:
-    """The first character of each text among all, and the end: [N + 1]."""
+    """Offset of each text's first character, and the end: [N + 1]."""
     return np.cumsum([0, *map(len, texts)], dtype=np.int64)
 
 
 def without_space(texts: Sequence[str], places: TokenPlaces) -> TokenPlaces:
-    """White space taken off both ends, as str.strip does; where nothing else is there, a place is empty at its end."""
+    """Spans without white space at both ends, like str.strip; a span of white space becomes empty at its end."""
     white = is_space("".join(texts))
     starts, ends = places.starts.copy(), places.ends.copy()
     open_ = np.flatnonzero(starts < ends)
@@ -70,7 +70,7 @@ def without_space(texts: Sequence[str], places: TokenPlaces) -> TokenPlaces:
 
 
 def is_space(text: str) -> NDArray[np.bool_]:
-    """What str.isspace says of each character."""
+    """str.isspace for each character."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
     found: NDArray[np.bool_] = _white_space()[codes]
     return found
@@ -78,7 +78,7 @@ def is_space(text: str) -> NDArray[np.bool_]:
 
 @cache
 def _white_space() -> NDArray[np.bool_]:
-    """[0x110000], by code point: what str.isspace says."""
+    """[0x110000], by code point: str.isspace."""
     table = np.zeros(0x110000, bool)
     table[list(PLAIN)] = True
     return table

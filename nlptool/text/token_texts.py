@@ -1,4 +1,4 @@
-"""The text of tokens, one by one, so that they can be marked within it."""
+"""The text of single tokens, for display."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -8,11 +8,11 @@ from nlptool.text.tokenizer import Tokenizer
 from nlptool.text.word_boundaries import byte_table
 
 FALLBACK = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-SPACE = "▁"  # SentencePiece's stand-in for a space
+SPACE = "▁"  # SentencePiece's symbol for a space
 
 
 class TokenSpan(NamedTuple):
-    """Tokens [start, stop) of a sequence and their text; several where a character is made of them."""
+    """Tokens [start, stop) of a sequence and their text; several if they form one character."""
 
     start: int
     stop: int
@@ -20,7 +20,7 @@ class TokenSpan(NamedTuple):
 
 
 class TokenTexts:
-    """The text that each token of a tokenizer stands for, white space before it included."""
+    """The text of each token of a tokenizer, white space before it included."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokens, self.special = tokenizer.tokens, frozenset(tokenizer.special.values())
@@ -53,7 +53,7 @@ class TokenTexts:
         return found
 
     def name(self, token: int) -> str:
-        """A token by itself: its text without space, or as WordPiece writes it."""
+        """A single token: its text without space, or WordPiece's spelling."""
         raw = self.tokens.get(token, f"[{token}]")
         if self._prefix and raw.startswith(self._prefix):
             return raw
@@ -61,13 +61,13 @@ class TokenTexts:
         return text.strip() or text
 
     def begins_with_space(self, token: int) -> bool:
-        """Whether a token stands for white space and what follows it."""
+        """Whether a token stands for white space and a word."""
         return self._bytes_of(token)[:1] == b" "
 
     def _bytes_of(self, token: int) -> bytes:
         raw = self.tokens.get(token)
         if raw is None:
-            return f"[{token}]".encode()  # a row of the embeddings that stands for no token
+            return f"[{token}]".encode()  # a row of the embeddings without a token
         if token in self.special:
             return raw.encode()
         if self._bytes:
@@ -84,7 +84,7 @@ class TokenTexts:
 
 
 def _whole(held: bytes) -> bool:
-    """Whether bytes are whole characters, or cannot become any with more to come."""
+    """Whether bytes are whole characters, or cannot become any with more bytes."""
     try:
         held.decode("utf8")
     except UnicodeDecodeError as error:

@@ -1,8 +1,8 @@
-"""Text to token ids and back: byte-level BPE trained here, or a tokenizer that exists.
+"""Text to token ids and back: byte-level BPE trained here, or an existing tokenizer.
 
-What is trained is GPT-2's tokenizer (Radford et al. 2019, section 2.2) with BERT's special tokens, so that
-one store serves encoders and decoders. A tokenizer is the JSON that Hugging Face's `tokenizers` reads; its
-digest is the fingerprint that stores and checkpoints carry.
+The trained tokenizer is GPT-2's (Radford et al. 2019, section 2.2) with BERT's special tokens, so that one store
+serves encoders and decoders. A tokenizer is the JSON that Hugging Face's `tokenizers` reads; its digest is the
+fingerprint that stores and checkpoints record.
 """
 
 import copy
@@ -30,15 +30,15 @@ from nlptool.text.token_places import EncodedTexts, TokenPlaces, bases_of, from_
 SPECIAL = {
     "pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]", "eos": "<|endoftext|>",
 }  # fmt: skip
-LONGEST = 64  # bytes of a trained token: no rule of dashes becomes one
+LONGEST = 64  # bytes of a trained token, so that a line of dashes does not become one
 SMALLEST = len(SPECIAL) + 256
-AT_ONCE = 1024  # texts that the library is given: what it makes of one takes many times its ids
+AT_ONCE = 1024  # texts encoded at once: the library's result takes many times the memory of the ids
 
 
 class Tokenizer:
-    """A tokenizer; `load` and `train` make one.
+    """A tokenizer, made by `load` or `train`.
 
-    Text is always ordinary text: a document that contains the letters [MASK] gets the ids of these letters.
+    Text is always ordinary text: a document with the letters [MASK] gets the ids of these letters.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class Tokenizer:
     def load(cls, path: Path) -> Self:
         """Read a Hugging Face folder, a tokenizer.json, a WordPiece vocab.txt or GPT-2's vocab.json.
 
-        Raises DataError where there is none, where it cannot be read, and where it would not give the ids that
-        transformers gives.
+        Raises DataError where there is none, where it cannot be read, and where its ids would differ from
+        transformers'.
         """
         found = imported.found_in(path)
         try:
@@ -82,14 +82,14 @@ class Tokenizer:
             return tokenizer
         except DataError:
             raise
-        except BaseException as error:  # the library panics, or raises bare Exception, on what it cannot read
+        except BaseException as error:  # the library panics, or raises bare Exception, on invalid files
             if not isinstance(error, Exception) and not bounded_tokenizer.is_panic(error):
                 raise
             raise DataError(f"{found}: cannot be read as a tokenizer: {error}") from error
 
     @classmethod
     def of_model(cls, folder: Path, rows: int) -> Self:
-        """Read that of a model with so many rows of embeddings. Raises DataError where it has tokens without one."""
+        """Load the tokenizer of a model with this many rows of embeddings. Raises DataError for a token without one."""
         found = cls.load(folder)
         if found.vocab_size > rows:
             raise DataError(
@@ -106,7 +106,7 @@ class Tokenizer:
 
     @classmethod
     def of_store(cls, store: TokenStore) -> Self:
-        """Read that of a token store. Raises DataError where it is not the one that the store was made with."""
+        """Load the tokenizer of a token store. Raises DataError where it is not the one that made the store."""
         found = cls.load(store.tokenizer)
         if not found.is_called(store.fingerprint):
             raise DataError(
@@ -119,7 +119,7 @@ class Tokenizer:
     def train(cls, texts: Iterable[str], vocab: int) -> Self:
         """Train byte-level BPE on `texts`; the vocabulary stays smaller than `vocab` where pairs run out.
 
-        Ids are those of SPECIAL in its order, then the 256 bytes, then merges as they were found.
+        Ids are those of SPECIAL in its order, then the 256 bytes, then merges in the order of training.
         """
         encoder = tokenizers.Tokenizer(models.BPE())
         encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -145,9 +145,10 @@ class Tokenizer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides the ids of a text, so exports for encoders and decoders have that of their store.
+        """SHA-256 of everything that decides the ids of a text, so exported encoders and decoders have that of their
+        store.
 
-        It is taken of the form that the library gives tokenizer.json, whatever its layout and version.
+        It is computed on the library's form of tokenizer.json, whatever its layout and version.
         """
         whole = json.loads(self._encoder.to_str())
         parts = {key: whole[key] for key in ("model", "normalizer", "pre_tokenizer")}
@@ -160,12 +161,12 @@ class Tokenizer:
         return tokenizer_json.digest(parts | {"added_tokens": added})
 
     def is_called(self, fingerprint: str) -> bool:
-        """Whether this is the fingerprint, or was when it was that of the whole tokenizer.json."""
+        """Whether this is the fingerprint, or the former one over the whole tokenizer.json."""
         before = tokenizer_json.digest(self._with_mask(self.content, lstrip=False))
         return fingerprint in (self.fingerprint, before, self._digest_as_given)
 
     def ids_of(self, *roles: str, where: str = "the model") -> dict[str, int]:
-        """Ids of these special tokens. Raises DataError where there is none. where: as the message calls it."""
+        """Ids of these special tokens. Raises DataError for a missing one. where: names the tokenizer in messages."""
         if missing := [f"{role}_token" for role in roles if role not in self.special]:
             raise DataError(
                 f"{where}: the tokenizer has no {', '.join(missing)}, which this needs",
@@ -174,19 +175,19 @@ class Tokenizer:
         return {role: self.special[role] for role in roles}
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text, no special token added."""
+        """Ids of a text, without special tokens."""
         with bounded_tokenizer.errors_as_data(self.name, f"encode {bounded_tokenizer.start_of(text)}"):
             ids: list[int] = self._encoder.encode(text, add_special_tokens=False).ids
         return ids
 
     def encode_masked(self, text: str) -> list[int]:
-        """Ids of a text in which the name of the mask token stands for that token, as in transformers."""
+        """Ids of a text in which the name of the mask token is that token, as in transformers."""
         with bounded_tokenizer.errors_as_data(self.name, f"encode {bounded_tokenizer.start_of(text)}"):
             ids: list[int] = self._encoder_of_masks.encode(text, add_special_tokens=False).ids
         return ids
 
     def counting(self, loss: Loss) -> Self:
-        """The same tokenizer; what it loses of the batches that it encodes is added to `loss`."""
+        """The same tokenizer, which adds its losses in encoded batches to `loss`."""
         other = copy.copy(self)
         other._loss = loss
         return other
@@ -206,9 +207,9 @@ class Tokenizer:
     def encode_offsets(
         self, texts: Sequence[str], loss: Loss | None = None
     ) -> list[tuple[list[int], NDArray[np.int32]]]:
-        """Ids of each text, and [ids, 2]: the characters that each stands for, white space included.
+        """Ids of each text, and [ids, 2]: the characters of each, white space included.
 
-        loss: what is lost is added to it.
+        loss: losses are added to it.
         """
         with bounded_tokenizer.errors_as_data(self.name, "encode a text"):
             encodings = self._encoder.encode_batch(list(texts), add_special_tokens=False)
@@ -221,17 +222,17 @@ class Tokenizer:
         return found
 
     def encode_places(self, texts: Sequence[str]) -> list[tuple[list[int], NDArray[np.int32]]]:
-        """Ids of each text, and [ids, 2]: the characters that each stands for, as `encode_texts` has them."""
+        """Ids of each text, and [ids, 2]: the characters of each, as in `encode_texts`."""
         found = self.encode_texts(texts)
         of_texts = np.split(np.stack([found.ids, found.starts, found.ends], 1), np.cumsum(found.sizes)[:-1])
-        each = zip(of_texts, found.bases[:-1].tolist(), strict=False)  # of no text there is one empty part
+        each = zip(of_texts, found.bases[:-1].tolist(), strict=False)  # without texts there is one empty part
         return [(of[:, 0].tolist(), (of[:, 1:] - base).astype(np.int32)) for of, base in each]
 
     def encode_texts(self, texts: Sequence[str]) -> EncodedTexts:
-        """Tokens of the texts end to end, and the characters that each stands for.
+        """Tokens of the texts end to end, and the characters of each.
 
-        White space at their ends, as byte-level tokens have it, is left out. The tokens of a character that is several
-        all stand for it.
+        White space at their ends, which byte-level tokens include, is left out. If several tokens form one
+        character, each has that character.
         """
         bases, places = bases_of(texts), None
         if self._spells_texts is not None:
@@ -248,7 +249,7 @@ class Tokenizer:
         return EncodedTexts(ids, sizes, *without_space(texts, places), bases)
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
-        """The text of ids, special tokens by their names or left out."""
+        """The text of ids, with special tokens by name or without them."""
         with bounded_tokenizer.errors_as_data(self.name, "decode tokens"):
             text: str = self._encoder.decode(list(ids), skip_special_tokens=skip_special_tokens)
         return text
@@ -265,13 +266,13 @@ class Tokenizer:
 
     @property
     def knows_word_boundaries(self) -> bool:
-        """Whether its tokens tell where words begin; where not, every token counts as a word."""
+        """Whether its tokens show word boundaries; if not, every token counts as a word."""
         return word_boundaries.knows_word_boundaries(
             self.content["model"], self.byte_level, self.tokens, self._special_ids()
         )
 
     def byte_counts(self) -> NDArray[np.int32] | None:
-        """Bytes of text that each token stands for, int32 [vocab_size], special tokens 0.
+        """Bytes of text of each token, int32 [vocab_size], special tokens 0.
 
         None for tokenizers that are not byte-level or lack bytes, whose tokens do not add up to the text.
         """
@@ -286,23 +287,23 @@ class Tokenizer:
 
     @cached_property
     def coverage(self) -> Coverage:
-        """What of a text this tokenizer cannot spell."""
+        """What this tokenizer cannot represent of a text."""
         return Coverage(self.content, self.tokens, self._normalise, bytewise=self.byte_level)
 
     @cached_property
     def _spells_texts(self) -> NDArray[np.int32] | None:
-        """Bytes of each token, where these spell texts as they are; None for other tokenizers."""
+        """Bytes of each token, if they add up to texts; None for other tokenizers."""
         return self.byte_counts() if self._encoder.normalizer is None else None
 
     def framed(self) -> Self:
-        """The same tokenizer for an encoder: [CLS] and [SEP] around a text or a pair, as in its training rows."""
+        """The same tokenizer for an encoder: [CLS] and [SEP] around a text or a pair, as in training."""
         cls, sep = ((self.tokens[token], token) for token in self.ids_of("cls", "sep").values())
         return self._with_post_processor(json.loads(template(cls, sep).__getstate__()))
 
     def bare(self) -> Self:
-        """The same tokenizer for a decoder: it puts no special token around a text, and tells no types.
+        """The same tokenizer for a decoder: without special tokens around a text, and without segment types.
 
-        Hugging Face's GPT-2 would take types for further tokens.
+        Hugging Face's GPT-2 would embed segment types as tokens.
         """
         after = self.content.get("post_processor")
         kept = after if after and after["type"] == "ByteLevel" else None
@@ -311,7 +312,7 @@ class Tokenizer:
     def save(self, folder: Path, max_length: int | None = None) -> None:
         """Write a Hugging Face folder that AutoTokenizer loads with identical ids.
 
-        max_length: tokens that the model it goes with reads at once; None: as was known of the tokenizer.
+        max_length: positions of its model; None: as loaded.
         """
         folder.mkdir(parents=True, exist_ok=True)
         special = {role: self.tokens[token_id] for role, token_id in self.special.items()}
@@ -331,7 +332,7 @@ class Tokenizer:
 
     @cached_property
     def _encoder_of_masks(self) -> tokenizers.Tokenizer:
-        """The encoder to which the mask token alone is no text."""
+        """The encoder for texts with mask tokens."""
         encoder = tokenizers.Tokenizer.from_str(json.dumps(self._with_mask(self.content, special=False)))
         encoder.encode_special_tokens = True  # as text
         return encoder

@@ -1,4 +1,4 @@
-"""What is in a tokenizer.json: its digest, its mask token, the Hugging Face folder it goes into, how two differ."""
+"""The content of a tokenizer.json: digest, mask token, Hugging Face files, differences."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ PARTS = {"normalizer": "normalise", "pre_tokenizer": "split", "model": "merge"}
 def files(
     content: Mapping[str, Any], tokens: Mapping[int, str], special: Mapping[str, str], max_length: int
 ) -> dict[str, str]:
-    """What AutoTokenizer reads, by the names of files.
+    """The files that AutoTokenizer reads, by name.
 
     content: tokenizer.json. tokens: all, by id. special: special tokens by role.
     """
     named = {f"{role}_token": token for role, token in special.items()}
-    after = content.get("post_processor") or {"type": "ByteLevel"}  # which puts nothing around a text
+    after = content.get("post_processor") or {"type": "ByteLevel"}  # it adds nothing around a text
     types = [] if after["type"] == "ByteLevel" else ["token_type_ids"]
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -48,17 +48,17 @@ def digest(content: Mapping[str, Any]) -> str:
 
 
 def mask_takes_space(content: Mapping[str, Any]) -> bool:
-    """Whether the space before a word is part of its token, as in byte-level BPE and SentencePiece.
+    """Whether the space before a word belongs to its token, as in byte-level BPE and SentencePiece.
 
-    Then the space before [MASK] is part of what [MASK] stands for, and must be no token by itself: RoBERTa, ALBERT and
-    XLM-R have `lstrip` for that. Where white space is dropped, as by BERT, it changes nothing.
+    Then the space before [MASK] belongs to it, too, and must not be a token of its own: RoBERTa, ALBERT and XLM-R
+    have `lstrip` for that. It has no effect where white space is dropped, as in BERT.
     """
     parts = str([content.get("normalizer"), content.get("pre_tokenizer")])
     return any(name in parts for name in ("ByteLevel", "Metaspace", "▁"))
 
 
 def with_mask_flags(content: Mapping[str, Any], mask: int, name: str, **flags: bool) -> dict[str, Any]:
-    """tokenizer.json with these flags of the mask token, which is added where it is not among the added ones."""
+    """tokenizer.json with these flags of the mask token, which is added if it is not among the added tokens."""
     added = list(content.get("added_tokens") or ())
     if all(token["id"] != mask for token in added):
         plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
@@ -68,7 +68,7 @@ def with_mask_flags(content: Mapping[str, Any], mask: int, name: str, **flags: b
 
 
 def difference(one: "Tokenizer", other: "Tokenizer") -> str | None:
-    """What differs, of the one and of the other; None where both give the same ids."""
+    """How two tokenizers differ; None if both give the same ids."""
     if one.fingerprint == other.fingerprint:
         return None
     if one.vocab_size != other.vocab_size:

@@ -1,10 +1,10 @@
-"""Where words begin, told from the tokens alone, for whole-word masking with any tokenizer.
+"""Word boundaries from tokens alone, for whole-word masking with any tokenizer.
 
-Each token has a class at its first and at its last character; a token begins a word iff its first class
-differs from the last class of the token before. The rule is the same for byte-level BPE, where a word is
-a run of letters, of digits or of other signs and white space parts; for WordPiece, where `##` continues; and
-for Korean, where a word in this sense is an eojeol without its punctuation. In scripts that put no space between words,
-such as Chinese, Japanese and Thai, every token is a word: a run of letters there is a clause.
+Each token has a class at its first and at its last character; a token begins a word iff its first class differs from
+the last class of the token before. The rule is the same for byte-level BPE, where a word is a run of letters, of
+digits or of other signs, and white space separates; for WordPiece, where `##` continues; and for Korean, where a
+word in this sense is an eojeol without its punctuation. In scripts without spaces between words, such as Chinese,
+Japanese and Thai, every token is a word, since a run of letters is a clause.
 """
 
 import unicodedata
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LETTER, DIGIT, OTHER, SPACE = 1, 2, 3, 0  # SPACE as a last class: nothing continues white space
-UNSPACED = 4  # a letter of a script that puts no space between words; only a mark upon it continues it
+UNSPACED = 4  # a letter of a script without spaces between words; only combining marks continue it
 UNSPACED_RANGES = (
     (0x0E00, 0x109F),  # Thai, Lao, Tibetan, Myanmar
     (0x1780, 0x17FF),  # Khmer
@@ -33,7 +33,7 @@ Classes = NDArray[np.int8]
 
 
 def byte_table() -> dict[str, int]:
-    """GPT-2's printable stand-in for each byte, e.g. `Ġ` for the space (Radford et al. 2019, encoder.py)."""
+    """GPT-2's printable symbol for each byte, e.g. `Ġ` for the space (Radford et al. 2019, encoder.py)."""
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     rest = [byte for byte in range(256) if byte not in plain]
     return {chr(byte): byte for byte in plain} | {chr(256 + n): byte for n, byte in enumerate(rest)}
@@ -44,7 +44,7 @@ def boundaries(
 ) -> tuple[Classes, Classes]:
     """First and last classes of the tokens of a tokenizer.json's `model`, int8 [size].
 
-    A model whose tokens tell no words has every token begin one.
+    If tokens show no word boundaries, every token begins a word.
     """
     special = set(special)
     if not knows_word_boundaries(model, byte_level, tokens, special) or model["type"] == "WordLevel":
@@ -61,9 +61,9 @@ def boundaries(
 def knows_word_boundaries(
     model: Mapping[str, Any], byte_level: bool, tokens: Mapping[int, str], special: Iterable[int]
 ) -> bool:
-    """Whether tokens tell where words begin: by a prefix, a suffix or a space, or because each of them is a word.
+    """Whether tokens show word boundaries: by a prefix, a suffix or a space, or because each token is a word.
 
-    Not those of a BPE or Unigram model that was trained on words apart and keeps no space.
+    Those of a BPE or Unigram model trained on pretokenized words without spaces do not.
     """
     if byte_level or model["type"] in ("WordPiece", "WordLevel"):
         return True
@@ -74,12 +74,12 @@ def knows_word_boundaries(
 
 
 def _spaced(text: str) -> str:
-    """With a space where SentencePiece has its stand-in."""
+    """Replace SentencePiece's symbol by a space."""
     return text.replace("▁", " ")
 
 
 def of_bytes(tokens: Mapping[int, str], size: int, special: Iterable[int]) -> tuple[Classes, Classes]:
-    """Classes of byte-level tokens as tokenizer.json has them; pieces of a character count as letters."""
+    """Classes of byte-level tokens in the spelling of tokenizer.json; parts of a character count as letters."""
     table = byte_table()
     texts = {
         token: bytes(table[c] for c in text).decode("utf8", "replace")
@@ -90,12 +90,12 @@ def of_bytes(tokens: Mapping[int, str], size: int, special: Iterable[int]) -> tu
 
 
 def of_texts(texts: Mapping[int, str], size: int, special: Iterable[int]) -> tuple[Classes, Classes]:
-    """Classes of tokens that stand for these texts, white space in front included."""
+    """Classes of tokens with these texts, white space before them included."""
     first, last = np.full(size, ALWAYS, np.int8), np.full(size, NEVER, np.int8)
     for token, text in texts.items():
         if text:
             first[token] = _first_class(text[0])
-            last[token] = LETTER if text == " " else _class(text[-1])  # a space apart from its rare word
+            last[token] = LETTER if text == " " else _class(text[-1])  # a space split from its rare word
     return _apart(first, last, special)
 
 
@@ -113,7 +113,7 @@ def of_pieces(
 def of_ends(
     tokens: Mapping[int, str], size: int, special: Iterable[int], suffix: str
 ) -> tuple[Classes, Classes]:
-    """Classes of tokens of which those with `suffix` end a word, as `</w>` in the BPE of Sennrich et al. 2016."""
+    """Classes of tokens where a suffix ends a word, as `</w>` in the BPE of Sennrich et al. 2016."""
     first, last = np.full(size, LETTER, np.int8), np.full(size, LETTER, np.int8)
     last[[token for token, text in tokens.items() if text.endswith(suffix)]] = NEVER
     return _apart(first, last, special)
@@ -133,7 +133,7 @@ def _first_class(character: str) -> int:
 
 
 def _class(character: str) -> int:
-    """U+FFFD, what a part of a character decodes to, is a letter; so are combining marks."""
+    """U+FFFD, which part of a character decodes to, is a letter; so are combining marks."""
     if character.isspace():
         return SPACE
     if character == "\ufffd":

@@ -1,7 +1,7 @@
-"""Ids of words between white space, remembered: for tokenizers that split there first, as BERT's does.
+"""A cache of the ids of words, for tokenizers that split at white space first, such as BERT's.
 
-Such a word has the ids that it has by itself, wherever it stands, so `tokenizers` is asked once for each. Where a
-sentence ends within a word, the word is asked for as a whole, and its tokens go to the sentences that they begin in.
+The ids of such a word do not depend on its context, so `tokenizers` encodes each word once. If a sentence ends
+within a word, the word is encoded as a whole, and each token goes to the sentence in which it begins.
 """
 
 import re
@@ -17,12 +17,12 @@ from nlptool.text.coverage import Loss
 from nlptool.text.sentences import ENDERS, WHITE
 from nlptool.text.tokenizer import AT_ONCE, Tokenizer
 
-LONGEST = 32  # characters; a longer word is encoded anew in each batch
-WORDS, IDS = 1 << 19, 1 << 22  # in memory, after which all are forgotten
+LONGEST = 32  # characters; a longer word is not cached
+WORDS, IDS = 1 << 19, 1 << 22  # words in memory, after which the cache is emptied
 ODD = "\v\f\x85"  # white space that BERT's normaliser removes, so that it ends no word
 SPACE = "".join(character for character in WHITE if character not in ODD)
-UNLIKE = f"{ODD}\x1c-\x1f"  # what str.split takes for the end of a word besides
-CHINESE = (  # what BERT's normaliser puts between spaces (BERT's tokenization.py, _is_chinese_char)
+UNLIKE = f"{ODD}\x1c-\x1f"  # further characters at which str.split ends a word
+CHINESE = (  # characters that BERT's normaliser puts between spaces (BERT's tokenization.py, _is_chinese_char)
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f"
     "\U0002b920-\U0002ceaf\U0002f800-\U0002fa1f"
 )
@@ -31,15 +31,15 @@ AFTER = ("Punctuation", "Digits", *FIRST)
 LOCAL = ("BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents")
 
 Part = tuple[tuple[str, ...], int]
-"""A word within which sentences end, as what each has of it; and which of these."""
+"""A word within which sentences end, as its parts by sentence; and the numbers of these sentences."""
 Encoding = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
 def word_by_word(content: Mapping[str, Any]) -> bool:
-    """Whether the ids of a word do not depend on what stands beyond the white space around it.
+    """Whether the ids of a word are independent of the text beyond the white space around it.
 
-    content: tokenizer.json. No normaliser looks over white space, the pre-tokenizer splits there and drops it, and
-    the model reads each piece by itself.
+    content: tokenizer.json. No normaliser looks across white space, the pre-tokenizer splits there and drops it, and
+    the model encodes each piece separately.
     """
     before = _steps(content.get("pre_tokenizer"), "pretokenizers")
     return (
@@ -59,7 +59,7 @@ def _steps(block: Mapping[str, Any] | None, inner: str) -> list[str]:
 
 
 class WordEncoder:
-    """Encodes documents by their words; the tokenizer is one that gives ids `word_by_word`."""
+    """Encodes documents word by word, for a tokenizer that is `word_by_word`."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -67,7 +67,7 @@ class WordEncoder:
         before = tokenizer.content["pre_tokenizer"]["type"]
         bert = before == "BertPreTokenizer" and normalizer.get("type") in (None, "BertNormalizer")
         chinese = CHINESE if normalizer.get("handle_chinese_chars") else ""
-        # After which a word ends; a full stop is a word of its own.
+        # Characters that end a word; a full stop is a word of its own.
         self._ends = SPACE + (ENDERS if bert else "")
         # In a text that str.split does not split into its words.
         self._unlike = re.compile(f"[{UNLIKE}{chinese}]")
@@ -77,12 +77,12 @@ class WordEncoder:
     def _forget(self) -> None:
         self._numbers: dict[str | Part, int] = {}
         self._ids = np.empty(0, np.int32)
-        # By number: where its ids are, how many, how many unknown, bytes lost.
+        # By number: offset of its ids, how many, how many unknown, bytes lost.
         self._table = np.empty((0, 4), np.int32)
-        self._characters: dict[int, Counter[str]] = {}  # lost of a word
+        self._characters: dict[int, Counter[str]] = {}  # characters lost of a word
 
     def __call__(self, documents: Sequence[Sequence[str]], loss: Loss | None = None) -> Encoding:
-        """Ids of the documents end to end, and how many each sentence has. loss: what is lost is added to it."""
+        """Ids of the documents end to end, and the number of each sentence. loss: losses are added to it."""
         if len(self._table) > WORDS or len(self._ids) > IDS:
             self._forget()
         sentences = [words for document in documents for words in self._words(document)]
@@ -112,7 +112,7 @@ class WordEncoder:
         split = self._word.findall if self._unlike.search("".join(sentences)) else str.split
         found: list[list[Any]] = [split(sentence) for sentence in sentences]
         full = [number for number, sentence in enumerate(sentences) if sentence]
-        runs: list[list[int]] = []  # sentences of which each but the last ends within a word
+        runs: list[list[int]] = []  # consecutive sentences that end within a word
         for one, other in pairwise(full):
             if sentences[one][-1] not in self._ends and sentences[other][0] not in SPACE:
                 if runs and runs[-1][-1] == one and len(found[one]) == 1:
@@ -126,7 +126,7 @@ class WordEncoder:
         return found
 
     def _learn(self, words: Sequence[str | Part]) -> None:
-        """Take new words into memory."""
+        """Encode and store new words."""
         whole = list(dict.fromkeys((word,) if isinstance(word, str) else word[0] for word in words))
         tables, found = [self._table], [self._ids]
         rows, begin = len(self._table), len(self._ids)
@@ -162,9 +162,9 @@ class WordEncoder:
 
 
 def sentence_of(sentences: Sequence[str], places: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Number of the sentence in which each token of a text begins.
+    """The sentence in which each token of a text begins.
 
-    sentences: of the text, end to end. places: [tokens, 2], the characters that each stands for.
+    sentences: of the text, end to end. places: [tokens, 2], the characters of each token.
     """
     ends = np.cumsum([len(sentence) for sentence in sentences[:-1]])
     return np.maximum.accumulate(np.searchsorted(ends, places[:, 0], side="right"))

@@ -7,7 +7,7 @@ import xxhash
 from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
-MOST_KEPT = 1 << 17  # words whose hash is kept
+MOST_KEPT = 1 << 17  # words whose hash is cached
 
 
 class _WordHashes(dict[str, int]):
@@ -22,5 +22,5 @@ _hash_of = _WordHashes()
 
 
 def word_hashes(words: Sequence[str]) -> Hashes:
-    """xxh3 of each word, 64 bits; those of words that came lately are looked up."""
+    """xxh3 of each word, 64 bits, with a cache."""
     return np.fromiter(map(_hash_of.__getitem__, words), np.uint64, len(words))

@@ -1,4 +1,4 @@
-"""What processes that work for a reader share: they end with it, and leave Ctrl-C to it."""
+"""Common behaviour of worker processes: they end with their parent, and leave Ctrl-C to it."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from multiprocessing import parent_process
 
 
 def follow_reader() -> None:
-    """In a worker: end with the reader, however it ends."""
+    """In a worker: end with the parent process, however it ends."""
     threading.Thread(target=_follow, daemon=True).start()
 
 
@@ -22,7 +22,7 @@ def _follow() -> None:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Keep back Ctrl-C; a process started meanwhile never hears it, so that stopping is left to the reader."""
+    """Block SIGINT; processes started meanwhile never receive it, so that the parent alone stops them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -43,7 +43,7 @@ class Sampling:
 
     A prompt's random numbers are a function of (seed, its number, generated tokens), so its result depends neither
     on the batch size nor on other prompts. Filters come in transformers' order: processors, temperature, top-k,
-    top-p. Of tokens tied with the last one of top-k, transformers keeps all.
+    top-p. transformers keeps all tokens that tie with the last one of top-k.
     """
 
     temperature: float = 1.0
