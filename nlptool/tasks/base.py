@@ -1,15 +1,15 @@
-"""What a task is to fine-tuning: an objective that also answers, row by row.
+"""The base of fine-tuning tasks: an objective that also predicts, row by row.
 
 A kind of task is a folder here: `config.py` holds its recipe block `Config`, a TaskConfig that builds the objective.
 A task's file is one such block: recipes/tasks/glue/sst2.yaml.
 
-All that a kind does with a model is to decide: the class of a text, the right one of several texts, the tag of each
-word, the token at which an answer begins and that at which it ends. A row of the data has one decision or many; what
-the model gives for each is logits, one for each alternative. `predict` and `cost` know decisions alone; how they come
-from rows and make answers is between `encode`, `dataset`, `score` and `answers`.
+A task is a set of decisions: the class of a text, the right one of several texts, the tag of each word, the first
+and the last token of an answer. A row of the data has one decision or many; the model gives logits for each, one per
+alternative. `predict` and `cost` deal with decisions alone; `encode`, `dataset`, `score` and `answers` convert
+between rows, decisions and answers.
 """
 
-# N decisions, W logits of a decision: one for each alternative, or the one number that is predicted
+# N decisions, W logits of a decision: one for each alternative, or a single predicted number
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,16 +37,16 @@ Numbers = NDArray[np.float64]
 
 
 class LabelledDataset(IndexedRows, Protocol):
-    """A split, cut into what a model reads at once."""
+    """A split, as the model's inputs."""
 
     labels: Numbers
-    """[N, 1], what is right in each decision; NaN where that is hidden."""
+    """[N, 1], the right alternative of each decision; NaN if it is hidden."""
     count: int
-    """Rows of the data; a long one may be several examples."""
+    """Rows of the data; a long one may be several inputs."""
     labelled: bool
     """Whether labels are known."""
     cuts: tuple[Truncation, ...]
-    """How many rows are not read whole, or cannot be answered, by the key that sets the limit."""
+    """How many rows are truncated, or cannot be answered, by the key that sets the limit."""
 
 
 class TaskObjective(Objective):
@@ -55,7 +55,7 @@ class TaskObjective(Objective):
     config: TaskConfig
 
     num_outputs: int
-    """W; where decisions have different numbers of alternatives, the most that one can have."""
+    """W; if decisions have different numbers of alternatives, the largest."""
 
     baseline_name: str
     """Name of the baseline in tables, e.g. majority."""
@@ -63,78 +63,77 @@ class TaskObjective(Objective):
     def __init__(self) -> None:
         super().__init__()
         self.thresholds: dict[str, float] = {}
-        """What `fit_thresholds` has chosen, by name; final/ carries it."""
+        """The thresholds chosen by `fit_thresholds`, by name; final/ records them."""
 
     knowledge: EntityTable | None = None
-    """The entities that mentions are linked to, with their vectors, where the task names some. They are mapped, in no
-    state dict and on no device."""
+    """The entities of mentions, with embeddings, if the task names a graph; memory-mapped, in no state dict."""
 
     class_names: tuple[str, ...] = ()
-    """The alternatives of every decision, where they are the same each time and have names."""
+    """The alternatives of every decision, if they are always the same and have names."""
 
     @property
     def metric(self) -> str:
-        """The figure that chooses the best checkpoint; more is better."""
+        """The metric that selects the best checkpoint; higher is better."""
         return self.config.metrics[0]
 
     def loss(self, figures: dict[str, float]) -> float:
-        """The metric, turned round."""
+        """The negated metric."""
         return -figures[self.metric]
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """Write the rows of a split for `dataset`, in bounded memory; returns how many there are.
+        """Write the rows of a split for `dataset`, in bounded memory, and return their number.
 
-        Raises DataError, with the row's place, for what is not as it should be.
+        Raises DataError, with the row's place, for an invalid row.
         """
         raise NotImplementedError
 
     def dataset(self, split: Split, length: int) -> LabelledDataset:
-        """The rows that `encode` has written, of at most `length` tokens."""
+        """The rows written by `encode`, with at most `length` tokens."""
         raise NotImplementedError
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
-        """What in a split may be wrong, such as labels that look hidden; reported when a run starts."""
+        """Possible faults of a split, such as labels that look hidden, reported when a run starts."""
         return []
 
     def weigh(self, train: LabelledDataset) -> None:
-        """Take from the training rows what their loss needs to know, such as how frequent each class is."""
+        """Compute from the training rows what their loss needs, such as class frequencies."""
 
     def prepare_splits(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
-        """The splits of a run by name, as it reads them: several training splits are one, `config.train`."""
+        """The splits of a run by name; several training splits are joined as `config.train`."""
         return splits
 
     def subsets(self, rows: LabelledDataset) -> list[LabelledDataset]:
-        """What batches are made of, of each by itself, in turn: mostly all rows."""
+        """Subsets that batches are made of, in turn; usually all rows."""
         return [rows]
 
     def read(self, batch: Batch) -> Tensor:
-        """The real tokens that the model reads of each document of a batch, [documents]."""
+        """The number of real tokens in each document of a batch, [documents]."""
         return batch["lengths"]
 
     keeps_features = False
-    """Whether a part of the model is frozen, and its features of each document are computed once and cached."""
+    """Whether a part of the model is frozen, so that its features of each document are computed once and cached."""
 
     def features(self, batch: Batch) -> Tensor:
         """Features of each document by the frozen part of the model, [documents, D]."""
         raise NotImplementedError
 
     def use_features(self, rows: LabelledDataset, features: NDArray[np.float32]) -> None:
-        """Take what is kept of the documents of a split, [documents, D], in place of reading them."""
+        """Use the cached features of a split's documents, [documents, D], in place of its tokens."""
         raise NotImplementedError
 
     def assume_features(self, rows: LabelledDataset) -> None:
-        """Let a split have features of the right shape, to find out what a step costs."""
+        """Give a split features of the right shape, to measure the cost of a step."""
         raise NotImplementedError
 
     def sizes(self, batch: Batch) -> list[int]:
-        """Numbers of a batch, besides documents, tokens and decisions, that its arithmetic is proportional to."""
+        """Further numbers of a batch, besides documents, tokens and decisions, that its FLOPs are proportional to."""
         return []
 
     explains = False
-    """Whether `explain` gives the reasons of a prediction."""
+    """Whether `explain` explains predictions."""
 
     def explain(self, batch: Batch, rows: LabelledDataset) -> list[dict[str, Any]]:
-        """What the answer to each row of a batch rests on, for a line of the predictions. rows: those it is one of."""
+        """Explanations of the answers to the rows of a batch, for the predictions file. rows: indices of these rows."""
         raise NotImplementedError
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -145,7 +144,7 @@ class TaskObjective(Objective):
     def predict(self, batch: Batch) -> Tensor:
         """Logits of each decision, [N, W]; the decisions' numbers are batch["row"] [N].
 
-        Alternatives that a decision does not have, because others have more, stand at -10,000.
+        Alternatives that a decision lacks, because others have more, get -10,000.
         """
         raise NotImplementedError
 
@@ -155,7 +154,7 @@ class TaskObjective(Objective):
         return F.cross_entropy(logits.to(wide), labels[:, 0].long(), reduction="sum")
 
     def decide(self, logits: Numbers) -> Numbers:
-        """[N, 1]: the most probable alternatives, by number. logits: [N, W]."""
+        """[N, 1]: the numbers of the most probable alternatives. logits: [N, W]."""
         return np.asarray(logits.argmax(1, keepdims=True), np.float64)
 
     def figures(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
@@ -168,40 +167,40 @@ class TaskObjective(Objective):
         return {term: cost / len(rows.labels)} | scores
 
     def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
-        """The task's metrics, and what there is to know besides. logits: [N, W], finite."""
+        """The task's metrics, and further figures. logits: [N, W], finite."""
         raise NotImplementedError
 
     def total(self, figures: dict[str, float], rows: Mapping[str, int]) -> dict[str, float]:
-        """Figures of all validation splits together, from those of each. rows: how many each split has."""
+        """Figures over all validation splits, from those of each. rows: the size of each split."""
         return {}
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """The metrics of what needs no model: it knows the labels of `train`, and reads nothing."""
+        """The metrics of a baseline without a model, from the labels of `train` alone."""
         raise NotImplementedError
 
     def fit_thresholds(self, rows: LabelledDataset, logits: Numbers) -> None:
-        """Choose on the first validation split what answers need besides a model, such as a threshold."""
+        """Tune on the first validation split what answers need besides a model, such as a threshold."""
 
     def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
         """A line of the predictions file for each row of the data: `prediction`, `label` if known, and more."""
         raise NotImplementedError
 
     def located(self, row: Row, answer: dict[str, Any]) -> dict[str, Any]:
-        """What of a row an answer means, for who reads predictions without the row beside them."""
+        """The parts of a row that an answer refers to, so that predictions can be read without the rows."""
         return {}
 
     def average(self, logits: Sequence[Numbers]) -> Numbers:
-        """The logits of several models as one, [N, W]: those of the mean of their probabilities."""
+        """The logits of several models as one, [N, W]: those of their mean probabilities."""
         log_probabilities = torch.from_numpy(np.stack(logits)).log_softmax(-1)
         return (log_probabilities.logsumexp(0) - math.log(len(logits))).numpy()
 
     def submitted(self, answer: dict[str, Any]) -> Any:
-        """The prediction of a row as the benchmark's server takes it. Raises UsageError where there is no server."""
+        """The prediction of a row in the form of the benchmark's server. Raises UsageError where there is none."""
         raise UsageError(
             "this kind of task has no submission file of a line for each row",
             hint="leave --submission out; the predictions have all that is known of a row",
         )
 
     def submission_files(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
-        """Files that the benchmark's own program or server takes, by name."""
+        """Files for the benchmark's own program or server, by name."""
         return {}

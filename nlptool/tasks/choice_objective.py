@@ -1,4 +1,4 @@
-"""What objectives of kinds that choose among texts have in common: each choice has one logit."""
+"""The base of objectives that choose among texts: each choice has one logit."""
 
 # B rows, C choices, N rows
 
@@ -19,7 +19,7 @@ class ChoiceObjective(TaskObjective):
     config: ChoiceConfig
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """Each choice by itself."""
+        """A view of each choice."""
         return sequence_heads.choice_views(batch, self.config.labels)
 
     def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
@@ -27,7 +27,7 @@ class ChoiceObjective(TaskObjective):
         return classification.scores(self.config.metrics, self.decide(logits)[:, 0], rows.labels[:, 0])
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """Accuracy of the position that is right most often."""
+        """Accuracy of the most frequent position of the right choice."""
         return sequence_heads.baseline(self.config, train, rows, classes=True)
 
     def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
@@ -36,7 +36,7 @@ class ChoiceObjective(TaskObjective):
         return sequence_heads.answers(rows, logits, self.decide(logits), lambda one: names[int(one)], names)
 
     def submitted(self, answer: dict[str, Any]) -> Any:
-        """The choice as the benchmark's server takes it."""
+        """The choice in the form of the benchmark's server."""
         return sequence_heads.submitted(self.config, answer, self.config.labels)
 
     def submission_files(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What recipe blocks of kinds that choose among texts have in common. No torch here."""
+"""The base of recipe blocks of tasks that choose among texts. No torch here."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from nlptool.text.tabular import Example, Row
 
 
 class ChoiceConfig(TaskConfig):
-    """A question, and texts of which one is its answer."""
+    """A question, and texts, one of which is its answer."""
 
     inputs: tuple[str, ...] = Field(
         min_length=1, description="columns of the question; several are joined by spaces"
@@ -51,7 +51,7 @@ class ChoiceConfig(TaskConfig):
         return nested(zip(columns, (*texts[:given], list(texts[given:])), strict=True))
 
     def example(self, row: Row, *, labelled: bool) -> Example:
-        """The question with each choice. Raises DataError, with the row's place, for what is not as it should be."""
+        """The question with each choice. Raises DataError, with the row's place, for an invalid row."""
         question = " ".join(filled(row, column, row.text(column)) for column in self.inputs)
         pairs = tuple((question, choice) for choice in choices_of(row, self.choices, len(self.labels)))
         return Example(row.place, pairs, (class_of(row, self.label, self.labels) if labelled else math.nan,))

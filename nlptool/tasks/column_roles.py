@@ -1,4 +1,4 @@
-"""Which columns of a file are the label and the texts, by their names and by what they hold."""
+"""Infers which columns are the label and the texts, from their names and contents."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,12 +32,12 @@ TEXTS = (
 NUMBERS = ("id", "idx", "index", "guid", "uid", "no", "번호")
 """Names of columns that number the rows."""
 MOST_CLASSES = 200
-"""Different values of a column that may be classes where its name does not say so."""
+"""Largest number of distinct values of a column that is taken for classes whatever its name."""
 
 
 def label_column(table: Table, given: Mapping[str, Any]) -> Column | None:
-    """The column of the label: the one that is given, else by its name, else the only one with few different values,
-    else the only one with lists of such values.
+    """The label column: the one given, else one with a usual name, else the only one with few distinct values, else
+    the only one with lists of such values.
     """
     if "label" in given:
         return given_column(table, "label", given["label"])
@@ -50,16 +50,16 @@ def label_column(table: Table, given: Mapping[str, Any]) -> Column | None:
 
 
 def given_column(table: Table, key: str, name: Any) -> Column:
-    """The column that a key names. Raises RecipeError where there is none."""
+    """The column that a key names. Raises RecipeError if it is missing."""
     if name not in table.columns:
         raise RecipeError(f"task.{key}: {table.name} has no column {name}; it has {table.listing}")
     return table.columns[name]
 
 
 def text_columns(table: Table, given: Mapping[str, Any], others: Sequence[Column]) -> tuple[str, ...]:
-    """The columns of the text, or of both. others: those that are something else.
+    """The column of the text, or of both texts. others: columns with another role.
 
-    Raises RecipeError where they cannot be known.
+    Raises RecipeError where they cannot be inferred.
     """
     if "inputs" in given:
         names = given["inputs"] if isinstance(given["inputs"], tuple | list) else [given["inputs"]]

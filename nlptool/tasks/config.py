@@ -1,4 +1,4 @@
-"""What the recipe blocks of all kinds of task have in common. No torch here."""
+"""The base of the recipe blocks of tasks. No torch here."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -27,23 +27,23 @@ class Submission(RecipeBlock):
 
 
 class TaskConfig(RecipeBlock):
-    """A task: rows, what of them the model reads, what it should say, and how that is scored.
+    """A task: rows, the model's inputs and outputs, and metrics.
 
-    Columns have the names of the hub's data set, so that a folder with the same rows reads alike: a file for
-    each split, named after it (train.jsonl, validation.tsv.gz, test-00000-of-00002.parquet).
+    Columns have the names of the hub's data set, so that a folder with the same rows can replace it: a file for each
+    split, named after it (train.jsonl, validation.tsv.gz, test-00000-of-00002.parquet).
     """
 
     conll: ClassVar[bool] = False
-    """Whether its rows are sentences of tagged words, so that files in CoNLL's columns are read, too."""
+    """Whether its rows are tagged sentences, so that files in CoNLL's columns can be read."""
 
     kind: ClassVar[Kind] = "encoder"
-    """The kind of model that learns it."""
+    """The kind of model for the task."""
 
     one_decision: ClassVar[bool] = False
-    """Whether a row is one decision, among the same alternatives each time: distill-task takes no other task."""
+    """Whether a row is one decision among fixed alternatives, as distill-task requires."""
 
     folders: ClassVar[tuple[str, ...]] = ()
-    """Keys that name folders which a fine-tuned model reads, too, such as a graph."""
+    """Keys that name further folders of a fine-tuned model, such as a graph."""
 
     name: str = Field(description="kind of task")
 
@@ -82,7 +82,7 @@ class TaskConfig(RecipeBlock):
     submission: Submission | None = Field(None, description="submission files, besides the predictions")
 
     def check(self, model: ModelConfig) -> list[Problem]:
-        """What of the task and a model does not go together."""
+        """Incompatible settings of the task and a model."""
         if model.kind == self.kind:
             return []
         if self.kind == "encoder":
@@ -90,16 +90,16 @@ class TaskConfig(RecipeBlock):
         return [Problem("init_from", "answers are written by a decoder, such as gpt2; this is an encoder")]
 
     def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "TaskObjective":
-        """The task's objective with random weights. dropout: rate in the head, None for that of the family."""
+        """The task's objective with random weights. dropout: rate in the head, None for the family's."""
         raise NotImplementedError
 
     def example(self, row: Row, *, labelled: bool) -> Example:
-        """What the model reads of a row that is one decision. Raises DataError for what is not as it should be."""
+        """The model's input for a row with one decision. Raises DataError for an invalid row."""
         raise NotImplementedError
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """The columns that a row without a label needs, where each is a text; none: a row is more than texts."""
+        """The columns of a row without a label, if each is a text; empty: a row has more than texts."""
         return ()
 
     def row_of(self, texts: Sequence[str]) -> dict[str, Any]:
@@ -107,39 +107,39 @@ class TaskConfig(RecipeBlock):
         return nested(zip(self.text_columns, texts, strict=True))
 
     def entity_table(self) -> "EntityTable | None":
-        """A graph with vectors of its entities, opened, where the model is to read entities. Raises DataError."""
+        """The graph with its entity embeddings, opened, if the model reads entities. Raises DataError."""
         return None
 
     def of_model(self) -> Self:
-        """The task as a fine-tuned model keeps it: without what concerns training alone."""
+        """The task as a fine-tuned model records it: without settings for training."""
         return self
 
     def shown(self, row: Row) -> str:
-        """What a table shows of a row."""
+        """A row's text in tables."""
         return " | ".join(str(row.get(column)) for column in self.text_columns)
 
     def flat(self, row: Row) -> Iterable[Row]:
-        """The rows that are in what was read as one, such as all questions of a file."""
+        """The rows within a record, such as all questions of a file."""
         return (row,)
 
     def is_left_out(self, row: Row) -> bool:
-        """Whether a labelled row takes no part: it is neither trained on nor scored."""
+        """Whether a labelled row is left out of training and scoring."""
         return False
 
     def stratum(self, row: Row) -> str:
-        """Rows of one stratum are held out in equal shares: those of one class."""
+        """The stratum of a row: strata are held out in equal shares, e.g. classes."""
         return ""
 
     @classmethod
     def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
-        """Whether the columns of training rows are those of this kind of task. given: keys that are known."""
+        """Whether the columns of training rows fit this kind of task. given: known keys."""
         return False
 
     @classmethod
     def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The keys that the columns of the training rows tell, besides those that are given.
+        """The keys that the columns of the training rows imply, besides those given.
 
-        Raises RecipeError, with the key to give, for what cannot be known.
+        Raises RecipeError, with the missing key, where this fails.
         """
         raise RecipeError(
             f"{table.name}: a task of kind {cls.model_fields['name'].default} cannot be inferred from its columns",
@@ -152,17 +152,17 @@ class TaskConfig(RecipeBlock):
         return (self.train,)
 
     def source_of(self, split: str) -> RowSource | None:
-        """Where a split is read from, unless a folder is given."""
+        """The source of a split, unless a folder is given."""
         return self.sources.get(split.rpartition("/")[0], self.source)
 
     @property
     def scored(self) -> tuple[str, ...]:
-        """The figures, by their names, whose mean is the task's score: of each validation split."""
+        """The names of the figures, one for each validation split, whose mean is the task's score."""
         counting = self.score or self.metrics[:1]
         return tuple(f"{self.heading(split)}{name}" for split in self.validation for name in counting)
 
     def heading(self, split: str) -> str:
-        """What stands before the names of a validation split's figures: nothing for the first one."""
+        """Prefix of the names of a validation split's figures; empty for the first split."""
         return "" if split == self.validation[0] else f"{split}/"
 
     @model_validator(mode="after")
@@ -199,7 +199,7 @@ class TaskConfig(RecipeBlock):
 
 
 def nested(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Values by column as objects in each other, where dots lead into these: {"labels": {"label": ...}}."""
+    """Values by column as nested objects, where dots lead into these: {"labels": {"label": ...}}."""
     found: dict[str, Any] = {}
     for column, value in values:
         *path, last = column.split(".")
@@ -211,23 +211,22 @@ def nested(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def filled(row: Row, column: str, text: str, remedy: str = "mend or remove the row") -> str:
-    """A text. Raises DataError, with this hint, where it is blank."""
+    """A text. Raises DataError, with this hint, if it is blank."""
     if not text.strip():
         raise DataError(f"{row.place}: column '{column}' is empty", hint=remedy)
     return text
 
 
 def numbered(labels: Iterable[str]) -> str:
-    """Names with their numbers, as a message has them."""
+    """Names with their numbers, for messages."""
     return ", ".join(f"{number} {name}" for number, name in enumerate(labels))
 
 
 def number_of(value: Any, labels: tuple[str, ...]) -> int | None:
-    """The number of the class that a value of the data means; None where it means none.
+    """The number of the class that a value of the data means; None if it is none.
 
-    A value is a name, or the place of one. Where names are numbers themselves, a number is a name. 1.0 and "1.0" are 1,
-    as pandas writes whole numbers in a column with gaps. true and false are the classes that are called so, or yes and
-    no.
+    A value is a name, or its index. If names are numbers themselves, a number is a name. 1.0 and "1.0" are 1, as
+    pandas writes whole numbers in a column with gaps. true and false are the classes of these names, or yes and no.
     """
     if isinstance(value, bool):
         called = [name for name in labels if name.lower() in (("yes", "true") if value else ("no", "false"))]
@@ -241,7 +240,7 @@ def number_of(value: Any, labels: tuple[str, ...]) -> int | None:
 
 
 def class_of(row: Row, column: str, labels: tuple[str, ...]) -> float:
-    """The number of a row's class among `labels`: number_of. Raises DataError where it means none."""
+    """The number of a row's class among `labels`: number_of. Raises DataError if it is none."""
     value = row.get(column)
     number = number_of(value, labels)
     if number is not None:

@@ -1,10 +1,10 @@
-"""TinyBERT's task-specific distillation (Jiao et al. 2020, section 3): what a student learns from a fine-tuned teacher.
+"""TinyBERT's task-specific distillation (Jiao et al. 2020, section 3).
 
-For tasks that decide once a row, among as many alternatives each time. Two objectives in turn around that of the task:
+For tasks with one decision a row, among fixed alternatives. Two objectives wrap the task's, one after the other:
 `IntermediateDistillation` fits embeddings, hidden states and attention scores to the teacher's, then
-`PredictionDistillation` fits the logits. Neither looks at a label. Both have the
-student's own parts under their own names, so that weights, learning rates and folders are as in fine-tuning. The
-teacher has neither dropout nor gradient; in TinyBERT's code it has dropout, which nothing turns off there.
+`PredictionDistillation` fits the logits. Neither uses labels. Both keep the student's parameter names, so that
+weights, learning rates and folders are as in fine-tuning. The teacher has neither dropout nor gradient; TinyBERT's
+code leaves its dropout on.
 """
 
 # B rows, T tokens, D width, N rows, W logits of a row
@@ -30,13 +30,13 @@ from nlptool.tasks.base import TaskObjective
 class IntermediateDistillation(Objective):
     """Intermediate-layer distillation: embeddings, hidden states and attention scores (eqs. 7 to 9).
 
-    The loss is a sum over layers: of hidden states, and of what the first layer is given, the mean over tokens; of
-    scores the mean over pairs of tokens. A narrower student's states pass through one learned matrix, as in TinyBERT's
-    code, where the paper has another one for the embeddings; equally wide ones are compared as they are, where the
-    code has the matrix, too. Heads that the student has for its answers stay as they are.
+    The loss is a sum over layers: for hidden states and embeddings, the mean over tokens; for scores, the mean over
+    pairs of tokens. A narrower student's states pass through one learned matrix, as in TinyBERT's code, where the
+    paper has another one for the embeddings; states of equal width are compared directly, where the code has the
+    matrix, too. The student's head is not trained.
 
-    layers: the layer of the teacher, from 1, that each layer of the student learns from.
-    Raises ValueError where the two have different numbers of attention heads.
+    layers: the teacher's layer, from 1, for each layer of the student. Raises ValueError where the two have
+    different numbers of attention heads.
     """
 
     def __init__(self, student: TaskObjective, teacher: Encoder | Decoder, layers: Sequence[int]) -> None:
@@ -56,7 +56,7 @@ class IntermediateDistillation(Objective):
         self._collate = student.collate
 
     def collate(self, examples: Any, draws: RandomStreams) -> Batch:
-        """As the task's, but counted in tokens and pairs of tokens."""
+        """The task's batch, with counts of tokens and pairs of tokens."""
         batch = self._collate(examples, draws)
         pairs = int(batch["lengths"].square().sum())
         return Batch(batch.tensors, {"hidden": batch.tokens, "attention": pairs}, batch.tokens)
@@ -75,13 +75,13 @@ class IntermediateDistillation(Objective):
 
 
 class PredictionDistillation(Objective):
-    """Prediction-layer distillation: the student's answers as the teacher's.
+    """Prediction-layer distillation: the teacher's answers are the labels.
 
-    For several alternatives the cross-entropy with the teacher's shares, at temperature 1 (eq. 10; TinyBERT's code has
-    the mean over classes, too: 1/W of this); of a number the squared error, where the code takes the label in place
-    of the teacher's output.
+    For several alternatives the cross-entropy with the teacher's probabilities, at temperature 1 (eq. 10; TinyBERT's
+    code has the mean over classes, too: 1/W of this); for a number the squared error, where the code takes the label
+    instead of the teacher's output.
 
-    answers_NW: the teacher's logits of all rows, by their numbers; so it reads each row once, not in each epoch.
+    answers_NW: the teacher's logits of all rows, by row number; so it reads each row once, not in each epoch.
     """
 
     def __init__(self, student: TaskObjective, answers_NW: Tensor) -> None:
@@ -90,15 +90,15 @@ class PredictionDistillation(Objective):
         for name, part in student.named_children():
             self.add_module(name, part)
         self.backbone = student.backbone
-        self._student = (student,)  # in a tuple it is no child; its parts are, above
+        self._student = (student,)  # in a tuple it is not registered as a child; its parts are, above
         self._answers_NW = answers_NW.float()
 
     def loss(self, figures: dict[str, float]) -> float:
-        """The student's metric chooses the best checkpoint."""
+        """The student's metric selects the best checkpoint."""
         return self._student[0].loss(figures)
 
     def collate(self, examples: Any, draws: RandomStreams) -> Batch:
-        """As the task's, with the teacher's answers beside."""
+        """The task's batch with the teacher's answers."""
         batch = self._student[0].collate(examples, draws)
         answers_BW = self._answers_NW[batch["row"]]
         return Batch(batch.tensors | {"answers": answers_BW}, {"prediction": len(answers_BW)}, batch.tokens)

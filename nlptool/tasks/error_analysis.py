@@ -1,4 +1,4 @@
-"""What a fine-tuned model gets wrong: which classes it takes for which, and its errors of highest confidence."""
+"""Errors of a fine-tuned model: its confusion matrix, and its most confident errors."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -9,15 +9,15 @@ from rich.cells import cell_len
 from nlptool.tasks.base import LabelledDataset, Numbers, TaskObjective
 
 WIDEST = 48
-"""Letters of all names, that a terminal of 80 has room for beside the labels."""
+"""letters of all names that fit beside the labels into 80 columns"""
 EXAMPLES = 10
-"""Errors that are shown."""
+"""Number of errors shown."""
 PAIRS = 12
-"""Confusions that are listed, and classes of a matrix that a terminal shows."""
+"""Confusions listed, and classes of a matrix shown in a terminal."""
 
 
 class ConfusionMatrix(NamedTuple):
-    """How often each class was predicted for each."""
+    """Counts of predictions for each label."""
 
     classes: tuple[str, ...]
     counts: list[list[int]]
@@ -26,7 +26,7 @@ class ConfusionMatrix(NamedTuple):
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Columns and rows: labels downward, predictions to the right, numbered where their names are long.
 
-        With many classes, the confusions by how often they occur.
+        With many classes, a list of the most frequent confusions.
         """
         if len(self.classes) <= PAIRS:
             wide = sum(cell_len(name) + 2 for name in self.classes) > WIDEST
@@ -50,7 +50,7 @@ class ConfusionMatrix(NamedTuple):
 def confusion_matrix(
     objective: TaskObjective, rows: LabelledDataset, logits: Numbers
 ) -> ConfusionMatrix | None:
-    """The matrix over all decisions; None where these are among no named classes."""
+    """The matrix over all decisions; None without named classes."""
     names = objective.class_names
     if not names:
         return None
@@ -60,7 +60,7 @@ def confusion_matrix(
 
 
 def confident_errors(answers: Iterable[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
-    """The wrong answers that the model was surest of, with their rows' numbers; of numbers, those farthest off.
+    """The wrong answers of highest confidence, with their row numbers; for numbers, those farthest off.
 
     None for answers without probabilities, such as spans, which may be right in several ways.
     """
@@ -85,7 +85,7 @@ def _confidence(answer: dict[str, Any]) -> float | None:
 def error_table(
     errors: Sequence[tuple[int, dict[str, Any]]], texts: dict[int, str]
 ) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows. texts: what the model read, by the rows' numbers."""
+    """Columns and rows of a table. texts: the model's inputs, by row number."""
     columns = ["row", "label", "prediction", "confidence", "text"]
     rows = []
     for row, answer in errors:

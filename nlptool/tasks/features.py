@@ -1,7 +1,7 @@
-"""Features of a split's rows by the frozen part of a model: computed once, cached beside the rows, and mapped.
+"""Features of a split's rows by the frozen part of a model: computed once, cached beside the rows, memory-mapped.
 
 OUT/rows/SPLIT.features        float32 [documents, D]
-OUT/rows/SPLIT.features.json   the model that they are of
+OUT/rows/SPLIT.features.json   the model that computed them
 """
 
 import json
@@ -19,7 +19,7 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
 from nlptool.tasks.base import LabelledDataset, TaskObjective
 
-TOKENS = 8192  # that are read at once
+TOKENS = 8192  # rows read at once
 AGAIN = "remove the file, and it is made anew"
 LIKE: Shape = {"model_digest": str, "rows": int, "width": int, "files?": {str: object}}
 
@@ -31,9 +31,9 @@ def keep(
     model_digest: str,
     watch: Callable[[int], None],
 ) -> None:
-    """Write the features of a split, unless the file holds them already.
+    """Write the features of a split, unless the file has them already.
 
-    model_digest: identifies the model. watch: called with the number of rows that are done.
+    model_digest: identifies the model. watch: called with the number of finished rows.
     """
     count = len(rows)
     if _known(path, model_digest, count) is not None:
@@ -56,7 +56,7 @@ def keep(
 
 
 def kept(path: Path, model_digest: str, rows: LabelledDataset) -> NDArray[np.float32]:
-    """What `keep` has written, mapped, [documents, D]. Raises DataError where it is not there or of another model."""
+    """The features written by `keep`, memory-mapped, [documents, D]. DataError if missing or another model's."""
     width = _known(path, model_digest, len(rows))
     if width is None:
         raise DataError(f"{path}: is missing, damaged, or was written by another model", hint=AGAIN)
@@ -64,7 +64,7 @@ def kept(path: Path, model_digest: str, rows: LabelledDataset) -> NDArray[np.flo
 
 
 def digest_of(folder: Path, block: str) -> str:
-    """Identifies a model: the weights of its folder, and the block that configures it."""
+    """Identifies a model by the weights of its folder and its config."""
     digests = [manifests.digest(path) for path in sorted(folder.glob("*.safetensors"))]
     return json.dumps([digests, block])
 
@@ -74,17 +74,17 @@ def _facts(path: Path) -> Path:
 
 
 def fault(facts: Path) -> str | None:
-    """Why features are not as they were written; None where they are. facts: the file that says of which they are."""
+    """Why features are damaged; None if they are not. facts: the file that describes them."""
     try:
         found = read_json(facts, dict, AGAIN, LIKE)
     except (FileNotFoundError, DataError) as error:
         return str(error)
-    why = manifests.differs(facts.parent, found.get("files", {}))  # none in folders of older versions
+    why = manifests.differs(facts.parent, found.get("files", {}))  # missing in folders of older versions
     return None if why is None else str(facts.parent / why)
 
 
 def _known(path: Path, model_digest: str, rows: int) -> int | None:
-    """The width of what is there; None where it is not what is wanted."""
+    """The width of existing features; None if they are another model's."""
     facts = read_or_recompute(_facts(path), dict, LIKE)
     if facts is None or (facts["model_digest"], facts["rows"]) != (model_digest, rows):
         return None

@@ -1,4 +1,4 @@
-"""A fine-tuned model, opened to predict: its objective with weights, its tokenizer, and how it reads rows."""
+"""A fine-tuned model, opened for prediction: its objective with weights, its tokenizer, and how it reads rows."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -23,14 +23,14 @@ from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
 
 ROWS = 32
-"""Rows that are scored together where a model does not say."""
+"""Rows of a batch if the model records no number."""
 
 
 class FinetunedModel:
     """A fine-tuned model for its own task, or for another one of the same head and classes.
 
-    task: None: that which the folder names, or that of its class, for what transformers has written. Raises DataError
-    where there is none, where the folder has no head for the task, or knows other classes.
+    task: None: the task recorded in the folder, or that of its class, for folders written by transformers. Raises
+    DataError where there is none, or the folder lacks a head for the task or has other classes.
     """
 
     def __init__(self, name: str, folder: Path, device: torch.device, task: TaskConfig | None = None) -> None:
@@ -81,19 +81,19 @@ class FinetunedModel:
         self.parameters = sum(map(torch.numel, self.objective.parameters()))
 
     def encode(self, rows: Iterable[Row], prefix: Path) -> LabelledDataset:
-        """Rows without labels, in the files of `prefix`, as the model reads them. Raises DataError with a place."""
+        """Encode rows without labels into files named `prefix`. Raises DataError with a place."""
         self.objective.encode(rows, self.tokenizer, prefix, labelled=False)
         return self.open(Split(prefix))
 
     def open(self, split: Split) -> LabelledDataset:
-        """Encoded rows, as the model reads them."""
+        """The encoded rows."""
         return self.objective.dataset(split, self.record.sequence_length)
 
 
 def open_entities(task: TaskConfig, model: ModelConfig, name: str) -> EntityTable | None:
     """The entities that a task links mentions to. name: of the model.
 
-    Raises DataError where its vectors have another width than the model's entities, or cannot be read.
+    Raises DataError where their embeddings differ in width from the model's, or cannot be read.
     """
     table = task.entity_table()
     wanted = model.model_dump().get("entity_size")
@@ -107,7 +107,7 @@ def open_entities(task: TaskConfig, model: ModelConfig, name: str) -> EntityTabl
 
 
 def require_head(objective: TaskObjective, state: Mapping[str, Tensor], name: str) -> None:
-    """Raise DataError for a model that is pretrained only."""
+    """Raise DataError for a model that is only pretrained."""
     there = {key.partition(".")[0] for key in state}
     missing = sorted({part for part, _ in objective.named_children()} - there)
     if missing:
@@ -118,7 +118,7 @@ def require_head(objective: TaskObjective, state: Mapping[str, Tensor], name: st
 
 
 def require_same_classes(objective: TaskObjective, model: ModelConfig, folder: Path, name: str) -> None:
-    """Raise DataError unless each class has the same number in a model's folder as in the task."""
+    """Raise DataError unless each class has the same number in a model's folder and in the task."""
     wanted = huggingface.class_names(objective.folders(model)[""].settings)
     try:
         known = huggingface.class_names(huggingface.read_config(folder))
@@ -138,6 +138,6 @@ def require_same_classes(objective: TaskObjective, model: ModelConfig, folder: P
 
 
 def _folded(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names without their case, unless it tells them apart, as in NATO and Nato."""
+    """Names in lower case, unless case distinguishes them, as in NATO and Nato."""
     folded = tuple(name.casefold() for name in names)
     return folded if len(set(folded)) == len(names) else names

@@ -1,10 +1,9 @@
-"""What a training step on labelled rows costs: FLOPs as a function of the lengths of what is read.
+"""FLOPs of a training step on labelled rows, as a function of the lengths of its inputs.
 
-A product costs as much for each token, attention as much for each pair of tokens of a document, a head as much for each
-decision. So the arithmetic of a batch is a sum over its documents, tokens, pairs of tokens and decisions, each times a
-number that does not change; the four numbers are found from some rows that are counted. A kind of task may name further
-numbers of a batch that its arithmetic goes with. Padding costs nothing here, so
-what a run has cost does not depend on the order of its rows, on how batches are cut, or on the machine.
+A matrix product has a constant cost for each token, attention for each pair of tokens of a document, a head for each
+decision. So the FLOPs of a batch are a linear function of its documents, tokens, pairs of tokens and decisions; the
+four coefficients are fitted to counted rows. A kind of task may add further numbers. Padding costs nothing here, so
+the cost of a run depends neither on the order of its rows, nor on its batches, nor on the machine.
 """
 
 # K measures of a batch: documents, tokens, pairs of tokens, decisions
@@ -26,16 +25,16 @@ from nlptool.objectives.base import Objective
 from nlptool.tasks.base import LabelledDataset, TaskObjective
 
 Measures = NDArray[np.float64]
-COUNTED = 8  # rows of different lengths that are counted, for four unknown numbers
-# Numbers; a model of fewer computes a row sooner than Python works out the shapes of all that it computes.
+COUNTED = 8  # rows of different lengths that are counted, for four unknowns
+# parameters; for a smaller model, computing a row is faster than deriving the shapes of all operations
 SMALL = 2**22
-SAMPLE = 2000  # rows that a mean is taken of
+SAMPLE = 2000  # rows that a mean is computed over
 
 
 class FlopCount:
     """FLOPs of a training step with a micro-batch.
 
-    objective: what is minimised. task: knows what of a batch is read. device: where the objective is.
+    objective: the one that is trained. task: knows the inputs in a batch. device: of the objective.
     """
 
     def __init__(
@@ -48,17 +47,17 @@ class FlopCount:
         self.objective, self.rows, self.task, self.device = objective, rows, task, device
 
     def __call__(self, batch: Batch) -> float:
-        """FLOPs with the backward pass, as nlptool.flops counts a step; what a teacher computes counts once."""
+        """FLOPs with the backward pass, as nlptool.flops counts a step; a teacher counts once."""
         return float(self._measures(batch) @ self._each)
 
     def mean(self) -> float:
-        """FLOPs of a row, in the mean over a split; of a large one in the mean over rows of evenly spaced lengths."""
+        """Mean FLOPs of a row of a split; for a large one, of rows of evenly spaced lengths."""
         batches = list(self._batches(SAMPLE))
         return sum(map(self, batches)) / len(batches)
 
     @cached_property
     def _each(self) -> Measures:
-        """What one more of each measure costs."""
+        """The cost of one unit of each measure."""
         unlike = {tuple(self._measures(batch, padded=True)): batch for batch in self._batches(self._counted)}
         counts = np.array([self._count(batch) for batch in unlike.values()], np.float64)
         padded = np.array(list(unlike))
@@ -80,7 +79,7 @@ class FlopCount:
 
     @cached_property
     def _zeros(self) -> dict[str, Tensor]:
-        """Weights on the CPU with which a small model of shapes is counted; empty: it is counted as it is."""
+        """Weights on the CPU for counting a small meta-device model; empty: it is counted on the meta device."""
         named = {**dict(self.objective.named_parameters()), **dict(self.objective.named_buffers())}
         if self.device.type != "meta" or sum(tensor.numel() for tensor in named.values()) > SMALL:
             return {}
@@ -89,7 +88,7 @@ class FlopCount:
         return {name: torch.zeros_like(tensor, device="cpu") for name, tensor in named.items()}
 
     def _batches(self, most: int) -> Iterator[Batch]:
-        """Rows of a split, each by itself: all, or so many of evenly spaced lengths."""
+        """Single rows of a split: all, or a number of evenly spaced lengths."""
         order = np.argsort(self.rows.lengths, kind="stable")
         places = np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int)
         for row in order[places]:
@@ -97,7 +96,7 @@ class FlopCount:
 
     def _measures(self, batch: Batch, *, padded: bool = False) -> Measures:
         lengths = self.task.read(batch).double()
-        if padded:  # documents of one row stand beside each other
+        if padded:  # documents of one row are padded to one length
             lengths = torch.full_like(lengths, float(lengths.max()))
         tokens, pairs = lengths.sum().item(), lengths.square().sum().item()
         return np.array(

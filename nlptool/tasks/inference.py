@@ -1,6 +1,6 @@
-"""From files of one's own to the task that they hold: its kind, its columns, its labels, how it is scored.
+"""Infers a task from the user's files: its kind, columns, labels and metrics.
 
-What cannot be known is asked for by an error that names the key. What is given stands, whatever the files say.
+Where this fails, the error names the key to set. Given keys are kept, whatever the files contain.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,14 +22,14 @@ KINDS = (
     *("token_classification", "extractive_qa", "multiple_choice"),
     *("multi_label_classification", "classification", "text_generation"),
 )
-"""In this order a kind is looked for; the first that the columns suit is taken."""
+"""Kinds are tried in this order; the first that fits the columns is taken."""
 SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 HELD_OUT = 0.1
-"""The share of the training rows that is held out where there are no validation rows."""
+"""Share of the training rows held out if there are no validation rows."""
 
 
 def is_data(given: str) -> bool:
-    """Whether the text that stands for a task is the path of its rows, rather than the name of a task.
+    """Whether the text given for a task is the path of its rows rather than the name of a task.
 
     Raises RecipeError for a spreadsheet.
     """
@@ -44,7 +44,7 @@ def is_data(given: str) -> bool:
 
 
 def needs_inference(block: Mapping[str, Any]) -> bool:
-    """Whether a task's block names files, and does not say all that must be known of them."""
+    """Whether a task's block names files and lacks required keys."""
     source, name = block.get("source"), block.get("name")
     if not isinstance(source, Mapping) or source.get("files") is None or name not in (None, *KINDS):
         return False
@@ -54,9 +54,9 @@ def needs_inference(block: Mapping[str, Any]) -> bool:
 
 
 def inferred(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's block with all keys that its files tell. given: those that are known, `source.files` among them.
+    """A task's block completed from its files. given: known keys, `source.files` among them.
 
-    Raises RecipeError, with the key to give, for what cannot be known; DataError for files that cannot be read.
+    Raises RecipeError, with the missing key, where inference fails; DataError for files that cannot be read.
     """
     at = given["source"]["files"]
     if not isinstance(at, str) and not (isinstance(at, Mapping) and all(map(_is_text, at.values()))):
@@ -77,7 +77,7 @@ def inferred(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_one_value(table: Table) -> str:
-    """What is missing where a column would be the label, had it another value."""
+    """A remark on a column with a single value, which could otherwise be the label."""
     alike = [
         one for one in table.columns.values() if len(one.values) == 1 and not one.many and not one.spaced
     ]
@@ -89,7 +89,7 @@ def _of_one_value(table: Table) -> str:
 
 
 class _Files:
-    """The files of a task of which not all is known."""
+    """The files of an incomplete task."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.at: str | dict[str, str] = given["source"]["files"]
@@ -99,12 +99,12 @@ class _Files:
         self.task = _config(kind).model_construct(None, name=kind, metrics=(), **known)
 
     def table(self) -> Table:
-        """What the columns of the training rows hold."""
+        """Statistics of the columns of the training rows."""
         files = files_of(self.task, self.at, self.task.train)
         columns, names = self.given.get("columns", ()), self.given.get("rename_columns", {})
         noted = (
             {} if "label_map" in self.given else tabular.class_names(files[0])
-        )  # a map is of what rows hold
+        )  # a map is given for the values in the rows
         classes = {names.get(key, key): found for key, found in noted.items()}
 
         def rows() -> Iterator[Row]:
@@ -116,7 +116,7 @@ class _Files:
         return profile(str(files[0].path), rows, filter(_is_text, wanted), classes)
 
     def splits(self) -> dict[str, Any]:
-        """How validation rows are come by, and which split has no labels."""
+        """The source of validation rows, and the split without labels."""
         found: dict[str, Any] = {}
         if not files_of(self.task, self.at, self.task.validation[0], optional=True):
             found["holdout"] = HELD_OUT
@@ -141,7 +141,7 @@ def _require_header(table: Table, given: Mapping[str, Any]) -> None:
 
 
 def _with_names(row: Row, classes: Mapping[str, tuple[str, ...]]) -> Row:
-    """The row with the names of classes in place of their numbers, also in lists."""
+    """The row with names of classes in place of numbers, also in lists."""
 
     def named(value: Any, names: tuple[str, ...]) -> Any:
         if isinstance(value, list):

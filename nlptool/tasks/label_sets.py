@@ -1,4 +1,4 @@
-"""Tasks whose rows have any number of labels: each is a decision of its own, learnt by binary cross-entropy."""
+"""Tasks with any number of labels per row: each label is a binary decision."""
 
 # N rows, C labels, S models
 
@@ -21,12 +21,12 @@ Sets = NDArray[np.bool_]
 
 
 class LabelSetObjective(TaskObjective):
-    """What such tasks share, whatever their texts are; a kind has `decide` and `set_scores`."""
+    """The base of such tasks, for any texts; subclasses have `decide` and `set_scores`."""
 
     config: "EntityTypingConfig | MultiLabelConfig"
 
     def set_scores(self, given_NC: Sets, right_NC: Sets) -> dict[str, float]:
-        """The metrics of the task, of the labels given against those that are right."""
+        """The metrics of the task, for predicted and true labels."""
         raise NotImplementedError
 
     def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class LabelSetObjective(TaskObjective):
         return self.set_scores(self.decide(logits) > 0, rows.labels > 0)
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """What the most frequent label of the training rows alone scores."""
+        """The metrics of always predicting the most frequent label of the training rows."""
         given_NC = np.zeros(rows.labels.shape, bool)
         given_NC[:, train.labels.sum(0).argmax()] = True
         return self.set_scores(given_NC, rows.labels > 0)
@@ -59,12 +59,12 @@ class LabelSetObjective(TaskObjective):
             yield line
 
     def average(self, logits: Sequence[Numbers]) -> Numbers:
-        """The logits of the mean of the probabilities of each label, [N, C]."""
+        """The logits of the mean probability of each label, [N, C]."""
         stacked_SNC = torch.from_numpy(np.stack(logits))
         yes_NC, no_NC = (F.logsigmoid(sign * stacked_SNC).logsumexp(0) for sign in (1, -1))
         return (yes_NC - no_NC).numpy()
 
 
 def names_of(given_C: Numbers, names: Sequence[str]) -> list[str]:
-    """The names of the labels that a row has."""
+    """The names of a row's labels."""
     return [name for name, one in zip(names, given_C, strict=True) if one]

@@ -1,7 +1,7 @@
-"""The rows of a labelled task: read and encoded once for all runs of a recipe, then opened.
+"""The rows of a labelled task: read and encoded once for all runs of a recipe, then reopened.
 
 OUT/rows/SPLIT.bin .idx .labels   encoded rows
-OUT/rows/rows.json                what they were made of
+OUT/rows/rows.json                their provenance
 """
 
 import hashlib
@@ -35,44 +35,44 @@ REMEDY = "remove the folder, and the rows are made anew"
 
 
 class Encodes(Protocol):
-    """As TaskObjective.encode."""
+    """The type of TaskObjective.encode."""
 
     def __call__(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """Write the rows of a split; returns how many there are."""
+        """Write the rows of a split, and return their number."""
         ...
 
 
 @dataclass(frozen=True)
 class LabelledSource:
-    """Where the rows of a task come from."""
+    """The source of a task's rows."""
 
     task: TaskConfig
     data: str | None
-    """A folder with a file for each split, or the file of the one split that is read; None: the task's own source."""
+    """A folder with a file for each split, or the file of a single split; None: the task's own source."""
     splits: tuple[str, ...] | None = None
-    """Those that are read, all with labels; None: those of the task."""
+    """The splits to read, all with labels; None: those of the task."""
     left_out: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set), compare=False)
-    """Where the rows stand that take no part, by split."""
+    """Places of the rows left out, by split."""
 
     def read(self, split: str) -> Iterator[Row]:
-        """The rows of a split, without those that take no part."""
+        """The rows of a split, without those left out."""
         if not self._holds_out or split not in (self.task.train, *self.task.validation):
             return self._rows(split)
         return self._divided(held_out=split != self.task.train)
 
     @property
     def _holds_out(self) -> bool:
-        """Whether validation rows are some of the training rows; not where a folder is given to be scored."""
+        """Whether validation rows are held out of the training rows; not if a folder is given for scoring."""
         return self.task.holdout is not None and (self.splits is None or self.data is None)
 
     def _rows(self, split: str) -> Iterator[Row]:
-        """The rows of a split that a file or data set has."""
+        """The rows of a split in a file or data set."""
         task = self.task
         source = task.source_of(split)
         if (files := self.files(split)) is not None:
             found = tabular.read(files, task.columns)
         else:
-            assert source is not None  # as the check of the recipe has made sure
+            assert source is not None  # the check of the recipe has made sure
             if source.hub is not None:
                 found = tabular.hub(source.hub, source.name, Path(split).name)
             else:
@@ -98,7 +98,7 @@ class LabelledSource:
                 yield row
 
     def _digest(self, row: Row) -> bytes:
-        """Digest of what the model reads of a row, so that equal rows are not on both sides."""
+        """Digest of a row's input, so that equal rows are in one split."""
         columns = self.task.text_columns
         read = [row.get(column) for column in columns] if columns else row.values
         text = json.dumps(read, sort_keys=True, ensure_ascii=False, default=str)
@@ -106,7 +106,7 @@ class LabelledSource:
 
     @cached_property
     def _limits(self) -> dict[str, bytes]:
-        """For each stratum the highest digest of a row that is held out; rows that are equal go together."""
+        """For each stratum the highest digest of a held-out row; equal rows stay together."""
         share, found = self.task.holdout, defaultdict[str, list[bytes]](list)
         assert share is not None
         for row in self._rows(self.task.train):
@@ -115,7 +115,7 @@ class LabelledSource:
         for stratum, digests in found.items():
             digests.sort()
             limit = digests[max(1, round(share * len(digests))) - 1]
-            # Where all are equal, all are training rows.
+            # If all rows are equal, all are training rows.
             limits[stratum] = limit if limit < digests[-1] else b""
         return limits
 
@@ -127,12 +127,11 @@ class LabelledSource:
         watch: Callable[[str, Iterator[Row]], Iterator[Row]],
         note: Callable[[str], None],
     ) -> None:
-        """Encode all splits into `folder`, unless it holds just these rows already.
+        """Encode all splits into `folder`, unless it has just these rows already.
 
-        encode: how the kind of task writes rows. watch: passes the rows of a split on, and shows how far it is.
-        note: tells what was lost.
-        Raises DataError for what is wrong with a row, with its file and line; for a split that is missing or empty; and
-        where `folder` holds other rows.
+        encode: writes rows for the kind of task. watch: wraps the rows of a split to show progress. note: receives
+        notes on losses. Raises DataError for an invalid row, with its file and line; for a split that is missing or
+        empty; and where `folder` has other rows.
         """
         provenance = self._provenance(tokenizer)
         if (before := _whole(folder)) is not None:
@@ -146,7 +145,7 @@ class LabelledSource:
                     f"{folder}: these rows were made of other files, or with another tokenizer",
                     hint="put these back, or start again with --overwrite",
                 )
-            # A run that is resumed has the task's keys of before (runs/folder), so only new defaults are besides.
+            # A resumed run has the same task keys (runs/folder), so only new defaults can differ.
             notify_recomputed(f"{folder}: these rows were written with other keys of the task", "they are")
         counts, loss = {}, Loss()
         with atomic_folder(folder) as aside:
@@ -157,7 +156,7 @@ class LabelledSource:
                 counts[split] = encode(rows, counting, aside / split, labelled=labelled)
                 if not counts[split]:
                     raise self._empty(split)
-            # Tasks of several have a folder each.
+            # Each of several tasks has its folder.
             written = sorted(path for path in aside.rglob("*") if path.is_file())
             digests = {path.relative_to(aside).as_posix(): manifests.digest(path) for path in written}
             write_json(aside / FACTS, provenance | {"rows": counts, "files": digests})
@@ -167,7 +166,7 @@ class LabelledSource:
             note(f"the tokenizer cannot spell all of the task's texts: {loss}")
 
     def _provenance(self, tokenizer: Tokenizer) -> dict[str, Any]:
-        """What decides the rows. For local files their names and sizes; test splits may be missing."""
+        """Everything that decides the rows. Local files are identified by name and size; test splits may be missing."""
         task = self.task
         wanted = self.splits or (*task.train_splits, *task.validation)
         splits: dict[str, Any] = {}
@@ -192,13 +191,13 @@ class LabelledSource:
 
     @staticmethod
     def is_file(data: str) -> bool:
-        """Whether rows are given by one file."""
+        """Whether rows come from one file."""
         return Path(data).is_file()
 
     def files(self, split: str, *, optional: bool = False) -> list[File] | None:
-        """Files of a split: of A/B, those of B in the folder A; None where its rows are not in files.
+        """Files of a split: of A/B, those of B in the folder A; None if its rows are not in files.
 
-        optional: none where there are none. Raises DataError for what is missing.
+        optional: return an empty list if there are none. Raises DataError for a missing file.
         """
         source = self.task.source_of(split)
         at: str | dict[str, str] | None = None if source is None else source.files
@@ -208,13 +207,13 @@ class LabelledSource:
 
 
 def opened(folder: Path) -> dict[str, Split]:
-    """The splits that `prepare` has written."""
+    """The splits written by `prepare`."""
     facts = read_json(folder / FACTS, dict, REMEDY)
     return {name: Split(folder / name) for name in facts["rows"]}
 
 
 def _whole(folder: Path) -> dict[str, Any] | None:
-    """What is known of rows that are as they were written; None where there are none, or they are to be made anew."""
+    """The record of intact rows; None if there are none, or they must be encoded again."""
     if not folder.is_dir() or not any(folder.iterdir()):
         return None
     if why := fault(folder):
@@ -224,12 +223,12 @@ def _whole(folder: Path) -> dict[str, Any] | None:
 
 
 def fault(folder: Path) -> str | None:
-    """Why rows are not as they were written; None where they are."""
+    """Why rows are damaged; None if they are not."""
     try:
         facts = read_json(folder / FACTS, dict, REMEDY)
         if not isinstance(facts.get("rows"), dict):
             return f"{FACTS} names no rows"
-        for name, written in facts.get("files", {}).items():  # none in folders of older versions
+        for name, written in facts.get("files", {}).items():  # missing in folders of older versions
             if manifests.digest(folder / name) != written:
                 return f"{name} is not what was written (its digest differs)"
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The keys by which a task of a text or a pair has the entities that its texts mention. No torch here."""
+"""Keys for linking the inputs of a text or pair task to a graph. No torch here."""
 
 from collections.abc import Sequence
 from typing import Literal, Self
@@ -12,7 +12,7 @@ from nlptool.text.tabular import Row
 
 
 class Links(RecipeBlock):
-    """Where mentions of entities are known from."""
+    """Where mentions of entities come from."""
 
     columns: tuple[str, ...] = Field(
         (),
@@ -28,14 +28,14 @@ class Links(RecipeBlock):
     shortest: int = Field(2, ge=1, description="labels: characters that a label has at least")
 
     def idle(self) -> dict[str, str]:
-        """What concerns one way alone."""
+        """Keys that matter for one of the two sources only."""
         if self.columns:
             return dict.fromkeys(("ambiguous", "shortest"), "links.columns has the mentions")
         return {"threshold": "the graph's labels are searched, as links.columns is empty"}
 
 
 class LinkedInputsConfig(LinkedTaskConfig):
-    """What tasks of a text or a pair have in common: where a graph is named, ERNIE reads the entities, too."""
+    """The base of tasks on a text or a pair; with a graph, ERNIE also reads the entities."""
 
     inputs: tuple[str, ...] = Field(min_length=1, max_length=2, description="columns of the text, or of both")
     links: Links = Field(
@@ -50,7 +50,7 @@ class LinkedInputsConfig(LinkedTaskConfig):
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """The text, or both; none where rows also bring mentions."""
+        """The text, or both; empty if rows also have mentions."""
         return () if self.graph is not None and self.links.columns else self.inputs
 
     def shown(self, row: Row) -> str:
@@ -58,6 +58,6 @@ class LinkedInputsConfig(LinkedTaskConfig):
         return " | ".join(str(row.get(column)) for column in self.inputs)
 
     def mentions(self, row: Row, texts: Sequence[str]) -> list[list[Mention]]:
-        """Those of each text by links.columns. Raises DataError, with the row's place, for what is not in the text."""
+        """The mentions of each text in links.columns. Raises DataError, with the row's place, for an invalid span."""
         pairs = zip(self.links.columns, texts, strict=True)
         return [marked_text.annotations(row, column, text, self.links.threshold) for column, text in pairs]

@@ -1,6 +1,6 @@
-"""Rows of texts that mention entities: written with their links, counted, and collated with the entities' vectors."""
+"""Rows of texts with linked mentions: written with their links, counted, and collated with entity embeddings."""
 
-# B rows, L links of the row that has most, M links of all rows, W width of an entity
+# B rows, L links of the row with most of them, M links of all rows, W width of an entity
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -23,8 +23,8 @@ from nlptool.text.tabular import Example, Row
 from nlptool.text.tokenizer import Tokenizer
 
 TALLY = ("mentions", "links", "unknown", "inside", "pairs", "related")
-"""What PREFIX.tally counts: mentions of entities; those that are linked, that the graph does not know, that begin
-inside a token; rows whose head and tail the graph knows, and those in which a triple joins the two."""
+"""Counts in PREFIX.tally: mentions; those that are linked, unknown to the graph, or begin inside a token; rows with
+head and tail in the graph, and those linked by a triple."""
 UNLINKED = "no mention is linked: the task names no graph and no entity_embeddings"
 
 
@@ -35,7 +35,7 @@ def write(
     prefix: Path,
     knowledge: EntityTable | None,
 ) -> int:
-    """Encode rows into a store at `prefix`; returns how many there are. tally: of TALLY, counted as texts are made."""
+    """Encode rows into a store at `prefix`, and return their number. tally: counts of TALLY."""
     graph = None if knowledge is None else knowledge.graph.fingerprint
     written = linked_texts.write(texts, tokenizer, prefix, graph)
     tally |= {"links": written.links, "inside": written.inside}
@@ -51,7 +51,7 @@ def open_rows(split: Split, length: int, vocabulary: Vocabulary) -> LinkedTextDa
 
 
 def known(mentions: Iterable[Mention], knowledge: EntityTable, tally: dict[str, int]) -> tuple[Link, ...]:
-    """The mentions of a text whose entities the graph knows."""
+    """The mentions of a text whose entities are in the graph."""
     found = list[Link]()
     for one in mentions:
         if one.entity is None:
@@ -71,7 +71,7 @@ def texts_with_links(
     knowledge: EntityTable,
     tally: dict[str, int],
 ) -> Iterator[LinkedText]:
-    """Rows with the links of their texts: by their columns of mentions, or by the labels of the graph."""
+    """Rows with the links of their texts, from columns of mentions or from the graph's labels."""
     if config.links.columns:
         for row, (_, (texts,), label) in rows:
             mentions = config.mentions(row, texts)
@@ -87,7 +87,7 @@ def texts_with_links(
 
 
 def data_warnings(rows: LinkedTextDataset) -> list[str]:
-    """Mentions that are not linked, and rows whose relation the graph tells."""
+    """Notes on mentions without links, and on rows whose relation is in the graph."""
     numbers = np.fromfile(rows.split.prefix.with_suffix(".tally"), "<i8").tolist()
     tally = dict(zip(TALLY, numbers, strict=True))
     warnings = []
@@ -105,7 +105,7 @@ def data_warnings(rows: LinkedTextDataset) -> list[str]:
 
 
 def with_marks(views: list[RowView], batch: Batch, knowledge: EntityTable | None) -> list[RowView]:
-    """Rows to be looked at, their linked tokens marked with what the entities are called."""
+    """Rows to display, with linked tokens marked by the labels of their entities."""
     if knowledge is not None and "entity_at" in batch:
         linked = zip(views, batch["entity_at"].tolist(), batch["entity_ids"].tolist(), strict=True)
         for view, places, entities in linked:
@@ -115,7 +115,7 @@ def with_marks(views: list[RowView], batch: Batch, knowledge: EntityTable | None
 
 
 def with_entities(batch: Batch, examples: LinkedBatch, knowledge: EntityTable) -> Batch:
-    """A batch with entity_at and entity_ids [B, L] and entity_vectors [B, L, W] beside."""
+    """A batch with entity_at and entity_ids [B, L] and entity_vectors [B, L, W] added."""
     vectors = knowledge.embeddings.entities
     row_M, rows = examples.row, len(examples.encoded.rows)
     slot_M = np.arange(len(row_M)) - np.searchsorted(row_M, row_M)

@@ -1,4 +1,4 @@
-"""What tasks of marked mentions share: their rows with links, and classes by the first token's hidden state."""
+"""The base of tasks on marked mentions: rows with links, and a classifier on the first token's hidden state."""
 
 # B rows, D width
 
@@ -22,13 +22,13 @@ from nlptool.text.tokenizer import Tokenizer
 
 
 class MarkedTextObjective(TextObjective):
-    """A classifier of marked texts that shows the model the entities of their mentions, where it reads some."""
+    """A classifier of marked texts, which gives entities to models that read them."""
 
     config: MarkedTextConfig
     term: str
-    """The loss."""
+    """Name of the loss."""
     problem_type: str
-    """As transformers calls it."""
+    """Its name in transformers."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class MarkedTextObjective(TextObjective):
         return LinkedText((marked.text,), (self._links(marked, tally),), label, marked.needed)
 
     def _links(self, marked: MarkedText, tally: dict[str, int]) -> tuple[Link, ...]:
-        """The mentions whose entities the graph knows."""
+        """The mentions whose entities are in the graph."""
         if self.knowledge is None:
             return ()
         if marked.pair is not None:
@@ -72,7 +72,7 @@ class MarkedTextObjective(TextObjective):
         return linked_rows.open_rows(split, length, self.vocabulary)
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """One, with the names of the classes."""
+        """One folder, with the names of the classes."""
         rate, names = self.classifier.dropout.rate, self.config.labels
         settings = sequence_heads.settings_of(names, self.problem_type, rate)
         return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}

@@ -1,7 +1,7 @@
-"""Texts in which mentions are marked, as ERNIE is fine-tuned (Zhang et al. 2019, section 3.5), and their entities.
+"""Texts with marked mentions, as in ERNIE's fine-tuning (Zhang et al. 2019, section 3.5), and their entities.
 
-A mark stands with a space on both sides of a mention: `# Seoul #`. Marks are characters of the text, so any encoder
-reads them; entities, where a graph is named, are read by ERNIE besides. No torch here.
+A mark is separated from a mention by a space: `# Seoul #`. Marks are characters of the text, so any encoder reads
+them; with a graph, ERNIE also reads the entities. No torch here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
 
 ANNOTATIONS = "ann"
 BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
-"""Words as the Penn Treebank writes them."""
+"""Brackets as the Penn Treebank writes them."""
 
 
 class Mention(NamedTuple):
-    """A stretch of a text that may name an entity."""
+    """A span of a text that may name an entity."""
 
     begin: int
     end: int
     """Characters: the first, and the one after the last."""
     entity: str | None = None
-    """The name of the entity in the graph; None: it is not known."""
+    """The name of the entity in the graph; None: unknown."""
     score: float = 1.0
-    """How sure a linker was."""
+    """Confidence of the linker."""
 
 
 class MarkedText(NamedTuple):
-    """A text with its marks, and where entities are mentioned in it."""
+    """A text with its marks, and its mentions of entities."""
 
     text: str
     needed: int
     """Characters up to the end of the last mark."""
     mentions: tuple[Mention, ...]
-    """Those that name an entity, by their places in this text."""
+    """Mentions with an entity, by their places in this text."""
     pair: tuple[str, str] | None = None
-    """The entities whose relation is predicted, where both are known."""
+    """The entities whose relation is predicted, if both are known."""
 
 
 class LinkedTaskConfig(TaskConfig):
-    """What tasks have in common whose texts may be linked to a graph."""
+    """The base of tasks whose texts may be linked to a graph."""
 
     folders: ClassVar[tuple[str, ...]] = ("graph", "entity_embeddings")
 
@@ -71,7 +71,7 @@ class LinkedTaskConfig(TaskConfig):
         return self
 
     def check(self, model: ModelConfig) -> list[Problem]:
-        """An encoder; one that reads entities, where there are some."""
+        """The model must be an encoder, and read entities if there are any."""
         problems = super().check(model)
         if not problems and self.graph is not None and not model.reads_entities:
             problem = f"{model.name} reads no entities; leave task.graph and task.entity_embeddings out"
@@ -79,7 +79,7 @@ class LinkedTaskConfig(TaskConfig):
         return problems
 
     def entity_table(self) -> "EntityTable | None":
-        """The graph and its vectors, opened; None where the task names none. Raises DataError."""
+        """The graph and its embeddings, opened; None if the task names none. Raises DataError."""
         if self.graph is None or self.entity_embeddings is None:
             return None
         from nlptool.knowledge.entity_table import EntityTable
@@ -88,7 +88,7 @@ class LinkedTaskConfig(TaskConfig):
 
 
 class MarkedTextConfig(LinkedTaskConfig):
-    """What tasks of marked mentions have in common."""
+    """The base of tasks on marked mentions."""
 
     labels: tuple[str, ...] = Field(min_length=2, description="names of the classes")
     threshold: float = Field(
@@ -102,11 +102,11 @@ class MarkedTextConfig(LinkedTaskConfig):
         return self
 
     def marked(self, row: Row) -> MarkedText:
-        """What the model reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
+        """The model's input for a row. Raises DataError, with the row's place, for an invalid row."""
         raise NotImplementedError
 
     def label_of(self, row: Row) -> tuple[float, ...]:
-        """What is right, as numbers. Raises DataError."""
+        """The label as numbers. Raises DataError."""
         raise NotImplementedError
 
     @property
@@ -120,13 +120,13 @@ class MarkedTextConfig(LinkedTaskConfig):
 
 
 def mark(text: str, spans: Sequence[tuple[Mention, str]], linked: Sequence[Mention]) -> MarkedText:
-    """Put a mark on both sides of each span. linked: mentions by their places in the text as it was.
+    """Put a mark on both sides of each span. linked: mentions by their places in the original text.
 
-    Spans may lie in each other; of two that are the same the first one encloses the second.
+    Spans may be nested; of two equal ones the first encloses the second.
     """
     inserted: list[
         tuple[int, int, int, int, str]
-    ] = []  # place, closing first, order among these, number, what
+    ] = []  # place, closing first, order among these, number, text
     for number, (span, sign) in enumerate(spans):
         size = span.end - span.begin
         inserted.append((span.begin, 1, -size, number, f"{sign} "))
@@ -139,7 +139,7 @@ def mark(text: str, spans: Sequence[tuple[Mention, str]], linked: Sequence[Menti
     needed = len("".join(parts))
 
     def behind(place: int) -> int:
-        """Where a character stands behind what is put before it."""
+        """The new position of a character."""
         return place + sum(len(what) for at, _, _, _, what in inserted if at <= place)
 
     found = tuple(
@@ -151,7 +151,7 @@ def mark(text: str, spans: Sequence[tuple[Mention, str]], linked: Sequence[Menti
 
 
 def mention(row: Row, column: str, text: str, values: Sequence[Any] | None = None) -> Mention:
-    """`[entity, begin, end]` or `[entity, begin, end, score]` of a column. Raises DataError where it is no stretch."""
+    """`[entity, begin, end]` or `[entity, begin, end, score]` of a column. Raises DataError for an invalid span."""
     given = row.get(column) if values is None else values
     if not isinstance(given, list) or len(given) not in (3, 4):
         raise DataError(
@@ -167,7 +167,7 @@ def mention(row: Row, column: str, text: str, values: Sequence[Any] | None = Non
 
 
 def stretch(row: Row, column: str, text: str, begin: int | None, end: int | None) -> tuple[int, int]:
-    """The bounds of a mention. Raises DataError where they are none of the text, or nothing stands there."""
+    """The bounds of a mention. Raises DataError if they are outside of the text, or enclose white space only."""
     if begin is None or end is None or not 0 <= begin < end <= len(text) or not text[begin:end].strip():
         shown = f"{json_value(begin)} to {json_value(end)}"
         raise DataError(
@@ -178,7 +178,7 @@ def stretch(row: Row, column: str, text: str, begin: int | None, end: int | None
 
 
 def entity_name(row: Row, column: str, value: Any) -> str | None:
-    """The name of an entity; None where a linker found none, which is written as null, -1, nothing or UNK."""
+    """The name of an entity; None where a linker found none: null, -1, empty or UNK."""
     if value is None or value in ("", "UNK", -1):
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -187,7 +187,7 @@ def entity_name(row: Row, column: str, value: Any) -> str | None:
 
 
 def annotations(row: Row, column: str, text: str, threshold: float) -> list[Mention]:
-    """The mentions of a column, a list of `[entity, begin, end, score]`, whose score is above the threshold."""
+    """The mentions of a column, a list of `[entity, begin, end, score]`, with a score above the threshold."""
     given = row.get(column)
     if not isinstance(given, list):
         raise DataError(
@@ -199,9 +199,9 @@ def annotations(row: Row, column: str, text: str, threshold: float) -> list[Ment
 
 
 def words(row: Row, column: str) -> tuple[str, list[int]]:
-    """A text of a list of words, a space between two of them; and where each word begins in it, and the end.
+    """A list of words joined by spaces; and the place where each word begins, and the end.
 
-    The character of word i is the i-th number, the one after its last is the next number less one.
+    Word i begins at the i-th number, and ends one before the next number.
     """
     given = row.get(column)
     given_words = given if isinstance(given, list) else []
@@ -217,7 +217,7 @@ def words(row: Row, column: str) -> tuple[str, list[int]]:
 
 
 def words_stretch(row: Row, column: str, begins: list[int], first: Any, last: Any) -> tuple[int, int]:
-    """The characters of words `first` to `last`, both included. Raises DataError where there are no such words."""
+    """The characters of words `first` to `last`, inclusive. Raises DataError where there are no such words."""
     one, other = whole(first), whole(last)
     if one is None or other is None or not 0 <= one <= other < len(begins) - 1:
         shown = f"{json_value(first)} to {json_value(last)}"
@@ -239,7 +239,7 @@ def text_of(row: Row, column: str) -> str:
 
 
 def no_form(row: Row, forms: Mapping[str, str]) -> DataError:
-    """That a row is in none of the forms that a task knows. forms: the columns of each, by its name."""
+    """The error for a row in none of a task's forms. forms: the columns of each, by its name."""
     names = ", ".join(json_value(name) for name in list(row.values)[:8]) or "none"
     listed = "; ".join(f"{name}: {columns}" for name, columns in forms.items())
     return DataError(f"{row.place}: its columns are {names}", hint=f"rows are read in these forms. {listed}")

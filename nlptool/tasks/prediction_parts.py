@@ -1,8 +1,8 @@
-"""Predictions on their way into one file: kept in whole parts, so that a kill or a full disk costs one part at most.
+"""Predictions written in whole parts, so that a kill or a full disk costs at most one part.
 
 .OUT.nlptool-parts/part-00000.jsonl   a JSON object for each row
-.OUT.nlptool-parts/progress.json      of which files and model, how many rows are done
-OUT                                   appears when all are: .jsonl, .csv, .tsv or .parquet
+.OUT.nlptool-parts/progress.json      their files and model, and the number of finished rows
+OUT                                   appears at the end: .jsonl, .csv, .tsv or .parquet
 """
 
 import csv
@@ -19,32 +19,32 @@ from nlptool.errors import DataError, UsageError
 PROGRESS = "progress.json"
 REMEDY = "start again with --overwrite"
 FAULTS = 20
-"""Messages of rows that were left out, which are kept."""
+"""Number of messages about skipped rows that are kept."""
 
 
 class Progress(NamedTuple):
-    """How far predictions have come."""
+    """Progress of predictions."""
 
     rows: int = 0
-    """Rows of the input that were read."""
+    """Input rows read."""
     answers: int = 0
-    """Lines that were written."""
+    """Output lines written."""
     parts: int = 0
     skipped: int = 0
-    """Rows that were left out, as they could not be read."""
+    """Rows skipped, since they could not be read."""
     faults: tuple[str, ...] = ()
-    """Why, of the first ones."""
+    """Reasons for the first ones."""
 
 
 class PredictionParts:
-    """The parts of one output file. provenance: what decides them; parts of something else are not gone on with."""
+    """The parts of one output file. provenance: what decides them; parts of another provenance are refused."""
 
     def __init__(self, out: Path, provenance: dict[str, Any]) -> None:
         self.out, self.provenance = out, provenance
         self.folder = parts_folder(out)
 
     def progress(self) -> Progress:
-        """What is there. Raises UsageError where it was made of other files, or by another model."""
+        """The existing progress. Raises UsageError if it belongs to other files or another model."""
         try:
             found = read_json(self.folder / PROGRESS, dict, REMEDY)
         except FileNotFoundError:
@@ -65,7 +65,7 @@ class PredictionParts:
     def add(
         self, lines: Iterable[dict[str, Any]], before: Progress, rows: int, faults: list[str]
     ) -> Progress:
-        """Keep the predictions of some rows. rows: how many of the input are read by now."""
+        """Write the predictions of some rows. rows: number of input rows read so far."""
         self.folder.mkdir(parents=True, exist_ok=True)
         texts = [json.dumps(line, ensure_ascii=False) for line in lines]
         write_text(self._part(before.parts), "".join(f"{text}\n" for text in texts))
@@ -80,7 +80,7 @@ class PredictionParts:
         return now
 
     def finish(self, progress: Progress) -> None:
-        """Make the output of its parts, and remove these. Raises DataError."""
+        """Join the parts into the output, and remove them. Raises DataError."""
         parts = [self._part(number) for number in range(progress.parts)]
         with replacing(self.out, "wb") as file:
             WRITERS[self.out.suffix.lower()](file, parts)
@@ -91,12 +91,12 @@ class PredictionParts:
 
 
 def parts_folder(out: Path) -> Path:
-    """Where the parts of an output file lie: under a name that no user gives to a folder."""
+    """The folder of an output file's parts, under a name that users do not choose."""
     return out.with_name(f".{out.name}.nlptool-parts")
 
 
 def flat(line: dict[str, Any]) -> dict[str, Any]:
-    """A line whose objects have become columns: {"scores": {"yes": 1}} is {"scores.yes": 1}."""
+    """A line with nested objects as columns: {"scores": {"yes": 1}} becomes {"scores.yes": 1}."""
     found: dict[str, Any] = {}
     for name, value in line.items():
         if isinstance(value, dict):
@@ -111,7 +111,7 @@ def _lines(part: Path) -> Iterator[dict[str, Any]]:
 
 
 def _columns(parts: list[Path]) -> list[str]:
-    """All columns, in the order in which they are met."""
+    """All columns, in the order of their first occurrence."""
     return list(dict.fromkeys(name for part in parts for line in _lines(part) for name in line))
 
 
@@ -122,7 +122,7 @@ def _write_jsonl(file: IO[bytes], parts: list[Path]) -> None:
 
 
 def _write_csv(file: IO[bytes], parts: list[Path]) -> None:
-    """As RFC 4180 has it; lists are JSON."""
+    """CSV as in RFC 4180; lists are JSON."""
     columns, text = _columns(parts), io.TextIOWrapper(file, "utf8", newline="", write_through=True)
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(columns)
@@ -132,7 +132,7 @@ def _write_csv(file: IO[bytes], parts: list[Path]) -> None:
 
 
 def _write_tsv(file: IO[bytes], parts: list[Path]) -> None:
-    """Without quotation marks, as GLUE's files are: a tab or line end within a value becomes a space."""
+    """TSV without quoting, like GLUE's files: a tab or line end within a value becomes a space."""
     columns = _columns(parts)
     file.write(("\t".join(columns) + "\n").encode())
     for part in parts:

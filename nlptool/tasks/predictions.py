@@ -1,7 +1,7 @@
-"""What a fine-tuned model predicts for each row, as files.
+"""Predictions of a fine-tuned model for each row, and their files.
 
 OUT/predictions/SPLIT.jsonl   row, prediction, label, and more
-OUT/submission/               files for a benchmark's program or server, where the task has them
+OUT/submission/               files for a benchmark's program or server, if the task has them
 """
 
 import json
@@ -29,7 +29,7 @@ def compute_logits(
     batch_size: int,
     tokens: int | None = None,
 ) -> Numbers:
-    """The logits of each decision of some rows, [N, W], in batches of rows of like length.
+    """The logits of each decision of some rows, [N, W], in batches of rows of similar length.
 
     tokens: most tokens of a batch; None: any. The last digits depend on both limits. Raises Preempted.
     """
@@ -49,7 +49,7 @@ def compute_logits(
 def explanations(
     objective: TaskObjective, rows: LabelledDataset, device: torch.device, batch_size: int
 ) -> list[dict[str, Any]] | None:
-    """What the answer to each row rests on, by row; None where the task does not say. device: of the objective."""
+    """Explanations of the answers, by row; None if the task gives none. device: of the objective."""
     if not objective.explains:
         return None
     source, found = SequentialBatches(rows, objective.collate, batch=batch_size), dict[int, Any]()
@@ -70,7 +70,7 @@ def write_predictions(
     logits: Numbers,
     reasons: list[dict[str, Any]] | None = None,
 ) -> None:
-    """Write a line for each row of a split, and the files to submit. reasons: what each answer rests on, by row."""
+    """Write a line for each row of a split, and the submission files. reasons: explanations by row."""
     answers = list(objective.answers(rows, logits))
     records = answers if reasons is None else map(or_, answers, reasons)
     lines = (json.dumps({"row": row} | answer, ensure_ascii=False) for row, answer in enumerate(records))

@@ -1,4 +1,4 @@
-"""Rows by chunks: encoded, answered in batches of like length, in the order in which they came.
+"""Rows in chunks: encoded, predicted in batches of similar length, and returned in their order.
 
 Memory holds a chunk at a time, whatever the number of rows.
 """
@@ -16,27 +16,27 @@ from nlptool.text.row import Row
 from nlptool.text.row_formats import Rows
 
 CHUNK = 2048
-"""Rows: enough for batches of like length, 10 MB of texts."""
+"""Rows: enough for batches of similar length, 10 MB of texts."""
 
 
 class EncodedChunk(NamedTuple):
-    """Rows that follow each other."""
+    """Consecutive rows."""
 
     rows: list[tuple[int, Row]]
-    """Those that can be answered, with their numbers among all rows, from 0."""
+    """Valid rows, with their numbers among all rows, from 0."""
     dataset: LabelledDataset | None
-    """They, encoded; None where there is none."""
+    """The encoded rows; None if there are none."""
     faults: list[DataError]
-    """Why the others cannot be."""
+    """Why the other rows are invalid."""
     end: int
-    """The number of the row behind the last one."""
+    """The number of the row after the last one."""
 
 
 Encode = Callable[[Sequence[Row], Path], LabelledDataset]
 
 
 def chunks(rows: Rows, start: int) -> Iterator[tuple[int, list[Row | DataError]]]:
-    """The number of each chunk's first row, and the chunk; those before row `start` are read and dropped."""
+    """The number of each chunk's first row, and the chunk; rows before `start` are read and dropped."""
     number = start
     source = islice(rows, start, None)
     while some := list(islice(source, CHUNK)):
@@ -48,10 +48,10 @@ def chunks(rows: Rows, start: int) -> Iterator[tuple[int, list[Row | DataError]]
 def encoded(
     first: int, some: Sequence[Row | DataError], encode: Encode, *, skip: bool
 ) -> Iterator[EncodedChunk]:
-    """A chunk, whose files go when the block ends.
+    """A chunk, whose files are removed when the block ends.
 
-    first: the number of its first row. encode: as FinetunedModel.encode. skip: rows that cannot be read are left out;
-    else they raise DataError.
+    first: the number of its first row. encode: as FinetunedModel.encode. skip: skip invalid rows; else they raise
+    DataError.
     """
     good = [(number, row) for number, row in enumerate(some, start=first) if isinstance(row, Row)]
     faults = [row for row in some if isinstance(row, DataError)]
@@ -72,5 +72,5 @@ def encoded(
 
 
 def _is_of(error: DataError, row: Row) -> bool:
-    """Whether an error is about a row: its message begins with the row's place."""
+    """Whether an error concerns a row: its message begins with the row's place."""
     return error.message.startswith(f"{row.place}:")

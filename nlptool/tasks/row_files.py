@@ -1,4 +1,4 @@
-"""Which files hold the rows of a split, and how columns are called in them. No torch here."""
+"""The files of a split's rows, and the names of their columns. No torch here."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ VALIDATION = "validation"
 def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional: bool = False) -> list[File]:
     """Files of a split. at: a folder; the file of each split; or that of the training rows.
 
-    Raises DataError for what is missing, unless optional.
+    Raises DataError for a missing file, unless optional.
     """
     if isinstance(at, str) and not _is_file(at, task):
         path = Path(at) / split
@@ -48,7 +48,7 @@ def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional
 
 
 def missing(task: TaskConfig, folder: Path, split: str) -> DataError:
-    """What is wrong where a split has no file."""
+    """The error for a split without a file."""
     return DataError(
         f"{folder}: no file for the split {split}; the folder holds {tabular.listing(folder)}",
         hint=f"name it {split}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)"
@@ -62,12 +62,12 @@ def _is_file(at: str, task: TaskConfig) -> bool:
 
 
 def _names(split: str) -> list[str]:
-    """How the file of a split may be called: validation rows also dev, valid or val, as in GLUE's own folders."""
+    """Possible file names of a split: validation rows also dev, valid or val, as in GLUE's folders."""
     rest = split.removeprefix(VALIDATION)
     others = ("dev", "valid", "val") if rest != split else ()
     return [split, *(f"{name}{rest}" for name in others)]
 
 
 def renamed(row: Row, names: Mapping[str, str]) -> Row:
-    """The row with other names for some of its columns; what it does not have is passed over."""
+    """The row with renamed columns; names of missing columns are ignored."""
     return Row(row.place, {names.get(key, key): value for key, value in row.values.items()})

@@ -1,4 +1,4 @@
-"""The rows to predict: files, standard input or texts, read as a stream."""
+"""Input rows of predictions: files, standard input or texts, read as a stream."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ class InputRows:
     files: tuple[str, ...]
     """Paths; - is standard input."""
     format: RowFormat | None = None
-    """None: that of a file's suffix; of standard input, what its first line shows."""
+    """None: by a file's suffix; for standard input, by its first line."""
     columns: tuple[str, ...] = ()
-    """Names of the columns of files of separated values that have no header."""
+    """Names of the columns of separated values without a header."""
     mapped: Mapping[str, str] | None = None
-    """The column of the files by the task's column, where they differ."""
+    """The column in the files by the task's column, where they differ."""
 
     def read(self) -> Rows:
-        """The rows, in bounded memory; one that cannot be read is a DataError in its stead."""
+        """The rows, in bounded memory; an invalid row is replaced by a DataError."""
         for name in self.files:
             for row in self._file(name):
                 if isinstance(row, DataError):
@@ -60,9 +60,10 @@ class InputRows:
 
 
 def of_texts(task: TaskConfig, texts: Sequence[str], *, one_row: bool = False) -> Iterator[Row]:
-    """A row of each text; where rows have several texts, or `one_row`, one row of all, in the order of its columns.
+    """A row for each text; if rows have several texts, or with `one_row`, one row of all, in the order of its
+    columns.
 
-    Raises UsageError where texts and columns are not as many.
+    Raises UsageError where the numbers of texts and columns differ.
     """
     columns = text_columns(task)
     if len(columns) == 1 and not one_row:
@@ -77,7 +78,7 @@ def of_texts(task: TaskConfig, texts: Sequence[str], *, one_row: bool = False) -
 
 
 def text_columns(task: TaskConfig) -> tuple[str, ...]:
-    """As TaskConfig.text_columns. Raises UsageError where a row is more than texts."""
+    """As TaskConfig.text_columns. Raises UsageError where a row has more than texts."""
     if not task.text_columns:
         raise UsageError(
             "a row of this task is more than texts", hint="give rows in a file, such as JSON lines"

@@ -1,4 +1,4 @@
-"""What tasks that decide once a row share: their rows as batches, the first token's hidden state, and their metrics."""
+"""Shared by tasks with one decision a row: batches, the first token's hidden state, and metrics."""
 
 # B documents, T tokens, D width, N rows, W logits of a row
 
@@ -26,17 +26,17 @@ from nlptool.text.store import Split
 INDEX_AND_PREDICTION = "index\tprediction"
 """The header of GLUE's submission files."""
 CLASSIFIERS = ("classifier", "chooser", "tagger")
-"""Heads that transformers calls a classifier, all of them."""
+"""Heads that transformers calls a classifier."""
 
 
 def with_head(state: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
-    """A state that was read from a folder of transformers, its classifier called `head`."""
+    """A state read from a folder of transformers, with its classifier named `head`."""
     parts = ((name.partition("."), tensor) for name, tensor in state.items())
     return {f"{head if part in CLASSIFIERS else part}.{rest}": tensor for (part, _, rest), tensor in parts}
 
 
 def open_rows(split: Split, length: int, vocabulary: Vocabulary, choices: int = 1) -> TextPairDataset:
-    """The rows of a split, each of `choices` documents."""
+    """The rows of a split, each with `choices` documents."""
     special = vocabulary.special
     return TextPairDataset(
         split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"], choices=choices
@@ -44,7 +44,7 @@ def open_rows(split: Split, length: int, vocabulary: Vocabulary, choices: int = 
 
 
 def batch_of(examples: EncodedBatch, term: str) -> Batch:
-    """ids and types [B, T], lengths [B]; of each decision row [N], its number, and labels [N, 1]."""
+    """ids and types [B, T], lengths [B]; for each decision row [N], its number, and labels [N, 1]."""
     arrays = {
         "ids": examples.ids,
         "types": examples.types,
@@ -66,7 +66,7 @@ def row_views(batch: Batch, spell: Callable[[float], Any]) -> list[RowView]:
 
 
 def choice_views(batch: Batch, names: Sequence[str]) -> list[RowView]:
-    """The documents of rows that have one for each choice."""
+    """The documents of rows with one for each choice."""
     views, choices = row_view.of_batch(batch), len(names)
     rows = zip(batch["row"].tolist(), batch["labels"][:, 0].tolist(), strict=True)
     for number, (row, right) in enumerate(rows):
@@ -79,9 +79,9 @@ def choice_views(batch: Batch, names: Sequence[str]) -> list[RowView]:
 def build_parts(
     model: ModelConfig, vocabulary: Vocabulary
 ) -> tuple[EncoderConfig, Encoder, heads.Pooler | None]:
-    """An encoder with its Config and its pooler, if it has one. Raises DataError for a tokenizer of no encoder."""
+    """An encoder with its Config and its pooler, if it has one. Raises DataError for a decoder's tokenizer."""
     pair_inputs.special_ids(vocabulary)
-    assert isinstance(model, EncoderConfig)  # as the task's `check` has made sure
+    assert isinstance(model, EncoderConfig)  # the task's `check` has made sure
     encoder = model.build(vocabulary.rows)
     return model, encoder, heads.Pooler(model.hidden, model.init) if model.pooled else None
 
@@ -89,7 +89,7 @@ def build_parts(
 def first_token(backbone: Encoder, pooler: heads.Pooler | None, batch: Batch) -> Tensor:
     """The first token's hidden state, pooled if there is a pooler, [B, D]. The last layer is computed there only.
 
-    Models with one type of segment do not tell the two texts apart but by [SEP].
+    Models with one segment type distinguish the two texts by [SEP] alone.
     """
     first_B1 = torch.zeros_like(batch["lengths"])[:, None]
     hidden_B1D = backbone(inputs_of(batch, first_B1))
@@ -99,7 +99,7 @@ def first_token(backbone: Encoder, pooler: heads.Pooler | None, batch: Batch) ->
 def baseline(
     config: TaskConfig, train: LabelledDataset, rows: LabelledDataset, *, classes: bool
 ) -> dict[str, float]:
-    """What the most frequent training label, or the mean, scores."""
+    """The metrics of the most frequent training label, or of the mean."""
     known = classification.baseline(train.labels[:, 0], classes=classes)
     labels = rows.labels[:, 0]
     return classification.scores(config.metrics, np.full_like(labels, known), labels)
@@ -125,25 +125,25 @@ def answers(
 
 
 def settings_of(names: Sequence[str], problem_type: str, dropout: float) -> dict[str, Any]:
-    """What config.json says of a classifier, as the families of transformers call it."""
+    """The config.json settings of a classifier, in the terms of transformers' families."""
     return {
         "id2label": {str(number): name for number, name in enumerate(names)},
         "label2id": {name: number for number, name in enumerate(names)},
         "problem_type": problem_type,
         "classifier_dropout": dropout,
-        "classifier_dropout_prob": dropout,  # as ALBERT calls it
-        "seq_classif_dropout": dropout,  # as DistilBERT does
+        "classifier_dropout_prob": dropout,  # ALBERT's name
+        "seq_classif_dropout": dropout,  # DistilBERT's name
     }
 
 
 def submitted(config: TaskConfig, answer: dict[str, Any], names: tuple[str, ...]) -> Any:
-    """The prediction of a row as the benchmark's server takes it: its name, or its place among `names`."""
+    """The prediction of a row in the form of the benchmark's server: its name, or its index in `names`."""
     by_place = config.submission is None or config.submission.write == "ids"
     return names.index(answer["prediction"]) if names and by_place else answer["prediction"]
 
 
 def index_and_prediction(config: TaskConfig, split: str, submitted: Iterable[Any]) -> dict[str, str]:
-    """The server's file of a test split, where the task has one: tab-separated, with a header."""
+    """The server's file of a test split, if the task has one: tab-separated, with a header."""
     if config.submission is None or split not in config.test:
         return {}
     lines = [f"{row}\t{what}\n" for row, what in enumerate(submitted)]

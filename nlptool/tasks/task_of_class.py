@@ -1,4 +1,4 @@
-"""The task of a model that others have fine-tuned: what the class in its config.json says."""
+"""The task of a model fine-tuned elsewhere, from the class in its config.json."""
 
 import re
 from collections.abc import Mapping
@@ -11,17 +11,17 @@ from nlptool.models import hf_family, huggingface
 from nlptool.tasks.config import TaskConfig
 
 TEXT = "text"
-"""The column of the text, as transformers' pipelines call it."""
+"""The column of the text, named as in transformers' pipelines."""
 SEQUENCE = "ForSequenceClassification"
 CLASSIFIER = re.compile(r"classifier\.(out\.)?weight")
 DEFAULT = "LABEL_{}"
-"""As transformers calls a class that has no name."""
+"""transformers' name of an unnamed class."""
 
 
 def task_of_class(settings: Mapping[str, Any], state: Mapping[str, Tensor]) -> TaskConfig | None:
-    """The task that a model's class stands for; None where a class does not tell it, as of texts to choose among.
+    """The task of a model's class; None where the class does not determine it, as for multiple choice.
 
-    settings: config.json. state: the weights, whose last matrix has a row for each class where none are named.
+    settings: config.json. state: the weights, whose last matrix has a row for each class if none are named.
     """
     architecture = hf_family.architecture(settings)
     if architecture.endswith("ForQuestionAnswering"):

@@ -1,7 +1,7 @@
-"""The record of its task in a fine-tuned model's folder, so that it can predict anywhere, without its run.
+"""The record of its task in a fine-tuned model's folder, so that it can predict without its run.
 
-FINAL/task.json   the task's block, how its rows were read, the thresholds of its answers, and where the folders that it
-                  reads lie, as seen from FINAL, so that runs may be moved together
+FINAL/task.json   the task's block, how its rows were read, the thresholds of its answers, and the paths, relative
+                  to FINAL, of folders that it reads, so that runs may be moved together
 """
 
 import json
@@ -24,18 +24,18 @@ BACK = "put it there, or name a file of the task that says where it is: --task F
 
 
 class TaskRecord(NamedTuple):
-    """A task, and how a model that knows it reads rows."""
+    """A task, and how its model reads rows."""
 
     task: TaskConfig
     sequence_length: int
-    """Tokens that are read of a row, special ones included."""
+    """Tokens of a row, special ones included; longer rows are truncated."""
     batch_size: int
-    """Rows that were scored together: with as many, scores are the same to the last digit."""
+    """Rows of a batch: with as many, scores are the same to the last digit."""
     precision: str = "fp32"
     thresholds: dict[str, float] = {}  # noqa: RUF012  (never changed)
     """As TaskObjective.thresholds."""
     folders: Mapping[str, Mapping[str, str]] = {}
-    """For keys of the task that name folders: `path`, from the model's folder, and `digest`, as `_digest` gives it."""
+    """For keys of the task that name folders: `path`, relative to the model's folder, and `digest`, from `_digest`."""
 
     def write(self, folder: Path) -> None:
         """Write FILE into a model's folder."""
@@ -61,9 +61,10 @@ class TaskRecord(NamedTuple):
         )
 
     def located(self, folder: Path, name: str) -> TaskConfig:
-        """The task with its folders where they lie now: as seen from the model's folder, or as the task names them.
+        """The task with its folders at their current places: relative to the model's folder, or as the task names
+        them.
 
-        name: of the model. Raises DataError where one is not there, or is not that which the model was fine-tuned with.
+        name: of the model. Raises DataError where one is missing, or not the one of fine-tuning.
         """
         found = {}
         named = named_folders(self.task)
@@ -80,7 +81,7 @@ class TaskRecord(NamedTuple):
         return self.task.model_copy(update=found)
 
     def require_same(self, task: TaskConfig, name: str) -> None:
-        """Raise DataError where another task names a folder that is not that which the model was fine-tuned with."""
+        """Raise DataError where another task names a folder that differs from the one of fine-tuning."""
         named = named_folders(task)
         for key, known in self.folders.items():
             if key in named and _digest(named[key]) not in (None, known["digest"]):
@@ -94,7 +95,7 @@ def named_folders(task: TaskConfig) -> dict[str, Path]:
 
 
 def _digest(folder: Path) -> str | None:
-    """What tells a graph from others, or vectors; None where there are none."""
+    """Identifies a graph or embeddings; None if there are none."""
     if (folder / "graph.json").is_file():
         return str(read_json(folder / "graph.json", dict).get("fingerprint"))
     weights = folder / "model.safetensors"
@@ -102,7 +103,7 @@ def _digest(folder: Path) -> str | None:
 
 
 def read_task_record(folder: Path) -> TaskRecord | None:
-    """The record in a model's folder; None where there is none. Raises DataError for what cannot be read."""
+    """The record in a model's folder; None if there is none. Raises DataError for an unreadable one."""
     path = folder / FILE
     try:
         found = read_json(path, dict, REMEDY)
@@ -130,7 +131,7 @@ def _task(block: dict[str, Any]) -> TaskConfig:
     name = block.get("name")
     if name not in registry.names("tasks"):
         raise ValueError(f"name: {json_value(name)} is no kind of task")
-    # From JSON, where lists stand for tuples.
+    # From JSON, where tuples are lists.
     return registry.config("tasks", name).model_validate_json(json.dumps(block))
 
 

@@ -1,7 +1,6 @@
-"""What classifiers of a text or a pair have in common: their rows, with links to a graph where the task names one, and
-a head over the first token's hidden state."""
+"""The base of classifiers of a text or a pair, with links to a graph if the task names one."""
 
-# B batch, D width, C columns of labels, L links of the row that has most, E width of an entity, W logits of a row
+# B batch, D width, C columns of labels, L links of the row with most of them, E width of an entity, W logits of a row
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -58,7 +57,7 @@ class TextObjective(TaskObjective):
         if self.knowledge is None:
             examples = (self.config.example(row, labelled=labelled) for row in rows)
             return pair_inputs.write(examples, tokenizer, prefix)
-        assert isinstance(self.config, LinkedInputsConfig)  # as no other task names a graph
+        assert isinstance(self.config, LinkedInputsConfig)  # no other task names a graph
         tally = dict.fromkeys(linked_rows.TALLY, 0)
         read = ((row, self.config.example(row, labelled=labelled)) for row in rows)
         texts = linked_rows.texts_with_links(self.config, read, self.knowledge, tally)
@@ -71,14 +70,14 @@ class TextObjective(TaskObjective):
         return linked_rows.open_rows(split, length, self.vocabulary)
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
-        """Mentions that are not linked."""
+        """Notes on mentions without links."""
         if self.knowledge is None:
             return [linked_rows.UNLINKED] if self.backbone.config.reads_entities else []
         assert isinstance(rows, LinkedTextDataset)
         return linked_rows.data_warnings(rows)
 
     def collate(self, examples: EncodedBatch | LinkedBatch, draws: RandomStreams) -> Batch:
-        """ids and types [B, T], lengths and row [B], labels [B, C]; nothing is drawn.
+        """ids and types [B, T], lengths and row [B], labels [B, C]; `draws` is not used.
 
         With a graph also entity_at and entity_ids [B, L] and entity_vectors [B, L, E].
         """
@@ -90,11 +89,11 @@ class TextObjective(TaskObjective):
         return linked_rows.with_entities(batch, examples, self.knowledge)
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """Each with its linked tokens."""
+        """Each row with its linked tokens."""
         return linked_rows.with_marks(super().row_views(batch), batch, self.knowledge)
 
     def sizes(self, batch: Batch) -> list[int]:
-        """How many links there are."""
+        """Number of links."""
         return [int((batch["entity_at"] >= 0).sum())] if "entity_at" in batch else []
 
     def predict(self, batch: Batch) -> Tensor:

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 Metric = Annotated[str, OneOf(classification.METRICS)]
 OF_NUMBERS = ("pearson", "spearman")
 MOST_WHOLE = 20
-"""Different whole numbers that are classes where nothing says so; more are a number to be learnt."""
+"""Distinct whole numbers that are taken for classes by default; more are a number to predict."""
 UNEVEN = 0.8
-"""Where a class has a larger share of the rows, accuracy is not what a task is scored by where nothing says so."""
+"""If a class has a larger share of the rows, accuracy is not the default metric."""
 
 
 class Config(LinkedInputsConfig):
-    """A text or a pair of texts gets one class, or one number (Devlin et al. 2019, section 4.1).
+    """A class or a number for a text or a pair of texts (Devlin et al. 2019, section 4.1).
 
-    With `labels`, a class of these, learnt by cross-entropy; rows may give its name or its place in the list, from
-    0. Without, a number, learnt by the squared error, such as the similarity of STS-B.
+    With `labels`, one of these classes, trained with cross-entropy; rows may have its name or its index in the list,
+    from 0. Without, a number, such as the similarity of STS-B, trained with the squared error.
     """
 
     one_decision = True
@@ -63,7 +63,7 @@ class Config(LinkedInputsConfig):
 
     @property
     def num_outputs(self) -> int:
-        """Logits of a row: one a class, or the one number."""
+        """Logits of a row: one for each class, or the number."""
         return len(self.labels) or 1
 
     @model_validator(mode="after")
@@ -97,7 +97,7 @@ class Config(LinkedInputsConfig):
         return self
 
     def example(self, row: Row, *, labelled: bool) -> Example:
-        """What the model reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
+        """The model's input for a row. Raises DataError, with the row's place, for an invalid row."""
         texts = tuple(self._text(row, column) for column in self.inputs)
         return Example(row.place, (texts,), (self._number(row) if labelled else math.nan,))
 
@@ -106,11 +106,11 @@ class Config(LinkedInputsConfig):
         return text if self.empty else filled(row, column, text, remedy)
 
     def is_left_out(self, row: Row) -> bool:
-        """Whether label_map makes its label null."""
+        """Whether label_map maps its label to null."""
         return bool(self.label_map) and self.label_map.get(label_name(row.get(self.label)), "") is None
 
     def stratum(self, row: Row) -> str:
-        """Its class; numbers are one stratum."""
+        """Its class; numbers form one stratum."""
         return label_name(row.get(self.label)) if self.labels else ""
 
     def _number(self, row: Row) -> float:
@@ -122,12 +122,12 @@ class Config(LinkedInputsConfig):
 
     @classmethod
     def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
-        """A column is the label."""
+        """Whether a column can be the label."""
         return label_column(table, given) is not None
 
     @classmethod
     def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The texts and the label; classes, in the order of their names or numbers, or numbers."""
+        """The texts and the label; classes in the order of their names or numbers, or numbers."""
         label = label_column(table, given)
         if label is None:
             raise RecipeError(
@@ -152,9 +152,9 @@ class Config(LinkedInputsConfig):
 
 
 def _classes(table: Table, label: Column, names: Mapping[str, str | None]) -> tuple[str, ...]:
-    """The classes among the values of a column; none where these are numbers to be learnt.
+    """The classes among the values of a column; empty if these are numbers to predict.
 
-    names: what some values mean. Raises RecipeError for what cannot be classes.
+    names: class names of some values. Raises RecipeError for values that cannot be classes.
     """
     known = sum(label.values.values())
     if label.numbers == table.count - label.blank and (
@@ -184,12 +184,12 @@ def _classes(table: Table, label: Column, names: Mapping[str, str | None]) -> tu
 
 
 def _by_number(name: str) -> tuple[float, str]:
-    """Numbers by their size, before names by their letters."""
+    """Numbers by size, before names by letters."""
     number = whole(name)
     return (math.inf if number is None else number, name)
 
 
-LARGEST = 1e18  # so that its square is a number in single precision
+LARGEST = 1e18  # so that its square fits single precision
 
 
 def _float(row: Row, column: str) -> float:

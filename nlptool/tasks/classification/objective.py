@@ -29,7 +29,7 @@ HIDDEN = -1.0  # the label of GLUE's test rows
 
 
 class Classification(TextObjective):
-    """The first token's last hidden state gives the class, or the number.
+    """A class or a number from the first token's last hidden state.
 
     The loss is the cross-entropy, or for numbers the squared error on their own scale (ELECTRA's code divides
     STS-B's by 5).
@@ -54,7 +54,7 @@ class Classification(TextObjective):
         self._factors_W: tuple[float, ...] | None = None
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
-        """Numbers among which -1 may stand for one that is hidden, as in GLUE's test rows; what is not linked."""
+        """Notes on -1 among numbers, which may be hidden labels as in GLUE's test rows, and on missing links."""
         warnings = super().data_warnings(rows)
         numbers_N = rows.labels[:, 0]
         lost = int((numbers_N == HIDDEN).sum())
@@ -67,7 +67,7 @@ class Classification(TextObjective):
         ]
 
     def weigh(self, train: LabelledDataset) -> None:
-        """The factors of the classes, by their training rows where they are balanced."""
+        """Set the class weights, from the training rows if they are balanced."""
         given = self.config.class_weights
         if given == "balanced":
             counts_W = np.bincount(train.labels[:, 0].astype(int), minlength=self.num_outputs)
@@ -75,12 +75,12 @@ class Classification(TextObjective):
         self._factors_W = given if isinstance(given, tuple) else None
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """Each with its class, or number."""
+        """Each row with its class or number."""
         views = sequence_heads.row_views(batch, self._spell)
         return linked_rows.with_marks(views, batch, self.knowledge)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The sum of the losses, each times the factor of its class; the mean is over rows, not over factors."""
+        """The sum of the losses, each times the weight of its class; the mean is over rows, not over weights."""
         if self._factors_W is None:
             return super().forward(batch)
         logits_BW = self.predict(batch)
@@ -105,7 +105,7 @@ class Classification(TextObjective):
         return classification.scores(self.config.metrics, self.decide(logits)[:, 0], rows.labels[:, 0])
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """What the most frequent class scores, or the mean."""
+        """The metrics of the most frequent class, or of the mean."""
         return sequence_heads.baseline(self.config, train, rows, classes=bool(self.config.labels))
 
     def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
@@ -113,11 +113,11 @@ class Classification(TextObjective):
         return sequence_heads.answers(rows, logits, self.decide(logits), self._spell, self.config.labels)
 
     def average(self, logits: Sequence[Numbers]) -> Numbers:
-        """The logits of the mean of the probabilities, or the mean of the numbers."""
+        """The logits of the mean probabilities, or the mean of the numbers."""
         return super().average(logits) if self.config.labels else np.mean(np.stack(logits), 0)
 
     def submitted(self, answer: dict[str, Any]) -> Any:
-        """The class as the server has it, or the number within the task's range."""
+        """The class in the form of the server, or the number clipped to the task's range."""
         if self.config.range is not None:
             low, high = self.config.range
             return min(max(answer["prediction"], low), high)
@@ -131,7 +131,7 @@ class Classification(TextObjective):
         return self.config.labels[int(label)] if self.config.labels else label
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """One, with the names of the classes."""
+        """One folder, with the names of the classes."""
         settings = sequence_heads.settings_of(
             self.config.labels or ("LABEL_0",),
             "single_label_classification" if self.config.labels else "regression",

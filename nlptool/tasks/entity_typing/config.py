@@ -28,10 +28,10 @@ FORMS = {
 
 
 class Config(MarkedTextConfig):
-    """Which types has a mention in its text? Any number of them (Zhang et al. 2019, section 4.3).
+    """Entity typing: any number of types for a mention in a text (Zhang et al. 2019, section 4.3).
 
-    The mention is marked as `。 mention 。`; the first token says of each type whether the mention has it, learnt by
-    binary cross-entropy. Rows are read in the form of ERNIE's released OpenEntity and FIGER data, or in FIGER's own, by
+    The mention is marked as `。 mention 。`; the first token's state gives a logit for each type, trained with binary
+    cross-entropy. Rows have the form of ERNIE's released OpenEntity and FIGER data, or FIGER's own, recognised by
     their columns. With `graph` and `entity_embeddings` the mentions of `ents` are linked to entities; without, an
     encoder reads the same marks, as the baseline does.
     """
@@ -50,7 +50,7 @@ class Config(MarkedTextConfig):
 
     @property
     def label_width(self) -> int:
-        """Whether the mention has each type."""
+        """One number for each type."""
         return len(self.labels)
 
     def flat(self, row: Row) -> Iterable[Row]:
@@ -66,7 +66,7 @@ class Config(MarkedTextConfig):
         )
 
     def marked(self, row: Row) -> MarkedText:
-        """The text with the mention marked. Raises DataError for what is in no form, or wrong."""
+        """The text with the mention marked. Raises DataError for an invalid row or an unknown form."""
         linked: list[Mention] = []
         if marked_text.has(row, "sent", "start", "end"):
             text = marked_text.text_of(row, "sent")
@@ -84,7 +84,7 @@ class Config(MarkedTextConfig):
         return mark(text, [(span, MARK)], linked)
 
     def label_of(self, row: Row) -> tuple[float, ...]:
-        """1 for each type that the mention has, else 0. Raises DataError for a type that is none of the labels."""
+        """1 for each type of the mention, else 0. Raises DataError for an unknown type."""
         given = row.get("labels")
         if not isinstance(given, list):
             raise DataError(

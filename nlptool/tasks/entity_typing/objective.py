@@ -1,4 +1,4 @@
-"""Entity typing (Zhang et al. 2019, section 4.3): the first token of a marked text says which types a mention has."""
+"""Entity typing (Zhang et al. 2019, section 4.3): the types of a mention from the first token of its marked text."""
 
 # N rows, C types
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class EntityTyping(LabelSetObjective, MarkedTextObjective):
     """Pooled first token, dropout, one matrix; the loss is the binary cross-entropy, the mean over the types.
 
-    A type is given where its logit is above 0. The matrix has a bias, which the released code's has not, so that the
-    classes of transformers load it.
+    A type is predicted if its logit is above 0. The matrix has a bias, which the released code lacks, so that
+    transformers' classes can load it.
     """
 
     config: "Config"
@@ -32,7 +32,7 @@ class EntityTyping(LabelSetObjective, MarkedTextObjective):
     baseline_name = "most frequent type"
 
     def decide(self, logits: Numbers) -> Numbers:
-        """[N, C]: 1 for each type that is given."""
+        """[N, C]: 1 for each predicted type."""
         given_NC = logits > 0
         if self.config.argmax_fallback:
             given_NC |= logits == logits.max(1, keepdims=True)

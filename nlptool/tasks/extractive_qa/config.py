@@ -1,4 +1,4 @@
-"""The recipe block of questions whose answer is a stretch of a text. No torch here."""
+"""The recipe block of extractive question answering. No torch here."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -29,11 +29,11 @@ Metric = Literal[
 
 
 class Config(TaskConfig):
-    """An answer is found in a text (Devlin et al. 2019, sections 4.2 and 4.3).
+    """The answer is a span of a text (Devlin et al. 2019, sections 4.2 and 4.3).
 
     Rows have the hub's columns, id, question, context and answers (text, answer_start), or are SQuAD's own files
-    (Rajpurkar et al. 2016, 2018). Where there is no column id, a row's file and line stand for it. Shares from 0 to 1,
-    as all of nlptool's figures; the papers have per cent. The limits have the names and the values of
+    (Rajpurkar et al. 2016, 2018). Without a column id, a row's file and line are its id. Metrics are shares from 0
+    to 1, as everywhere in nlptool; the papers have per cent. The limits have the names and values of
     google-research/bert run_squad.py.
     """
 
@@ -70,17 +70,17 @@ class Config(TaskConfig):
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """The question, then the text that holds the answer."""
+        """The question, then the context."""
         return ("question", "context")
 
     @classmethod
     def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
-        """The columns of SQuAD's rows."""
+        """Whether the columns are those of SQuAD's rows."""
         return {"question", "context", "answers"} <= set(table.columns)
 
     @classmethod
     def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Whether a question may have no answer, and how answers are compared: in Korean by characters."""
+        """Whether questions may be unanswerable, and how answers are compared: in Korean by characters."""
         texts = [_texts(row) for row in table.rows()]
         if not all(texts):
             return {"unanswerable": True, "metrics": ("squad2_best_f1", "squad2_best_exact")}
@@ -89,11 +89,11 @@ class Config(TaskConfig):
         return {"metrics": (f"{name}_f1", f"{name}_exact")}
 
     def flat(self, row: Row) -> Iterable[Row]:
-        """The questions of a SQuAD file, data, paragraphs and qas within each other; any other row as it is."""
+        """The questions of a SQuAD file, with nested data, paragraphs and qas; any other row unchanged."""
         return _nested(row) if isinstance(row.values.get("data"), list) else (row,)
 
     def question(self, row: Row, *, labelled: bool) -> Question:
-        """A row's question. Raises DataError, with the row's place, for what is not as it should be."""
+        """A row's question. Raises DataError, with the row's place, for an invalid row."""
         number = row.get("id") if "id" in row.values else row.place
         if not isinstance(number, str | int) or number == "":
             raise DataError(f"{row.place}: column 'id' holds {json_value(number)}; a text is expected")
@@ -130,7 +130,7 @@ class Config(TaskConfig):
 
 
 def _texts(row: Row) -> list[str]:
-    """The texts of a row's answers, as far as they are well formed."""
+    """The texts of a row's answers that are well formed."""
     answers = row.values["answers"]
     found = answers.get("text") if isinstance(answers, dict) else answers
     texts = [one.get("text") if isinstance(one, dict) else one for one in (found or ())]

@@ -1,6 +1,6 @@
-"""Questions whose answer is a stretch of a text (Devlin et al. 2019, sections 4.2 and 4.3)."""
+"""Extractive question answering (Devlin et al. 2019, sections 4.2 and 4.3)."""
 
-# B windows, T tokens, N decisions: of each window the start and the end; W positions, the most that a window can have
+# B windows, T tokens, N decisions: the start and the end in each window; W positions, the length of the longest window
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,16 +36,16 @@ from nlptool.text.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from nlptool.tasks.extractive_qa.config import Config
 
-NOWHERE = -10_000.0  # logit of a position that is padding
+NOWHERE = -10_000.0  # logit of a padding position
 NULL_ODDS = "null_odds"
-"""The threshold: logits by which no answer must exceed the best one to be predicted."""
+"""The threshold: logits by which the null answer must exceed the best one to be predicted."""
 
 
 class ExtractiveQA(TaskObjective):
-    """Two numbers a token, for the answer's start and its end; a softmax over the window's tokens.
+    """Two logits for each token, for the answer's start and its end; a softmax over the window's tokens.
 
-    The loss is the mean of both cross-entropies. Padding is no alternative, as it is in Google's code, so what is said
-    does not depend on the batch.
+    The loss is the mean of both cross-entropies. Padding is no alternative, unlike in Google's code, so that
+    predictions do not depend on the batch.
     """
 
     architecture = "ForQuestionAnswering"
@@ -71,16 +71,16 @@ class ExtractiveQA(TaskObjective):
         )
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """Questions and texts, uncut."""
+        """Questions and contexts, not truncated."""
         questions = (self.config.question(row, labelled=labelled) for row in rows)
         return qa_windows.write(_different(questions), tokenizer, prefix)
 
     def dataset(self, split: Split, length: int) -> QAWindowDataset:
-        """Windows of the texts."""
+        """Windows of the contexts."""
         return QAWindowDataset(split, length, self._limits, self.vocabulary.special)
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
-        """A stride that windows are too short for."""
+        """A note on a stride too long for the windows."""
         assert isinstance(rows, QAWindowDataset)
         if len(rows) == rows.count or rows.stride >= self._limits.stride:
             return []
@@ -90,11 +90,11 @@ class ExtractiveQA(TaskObjective):
         ]
 
     def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
-        """ids and types [B, T], lengths [B], row [2B], labels [2B, 1]; nothing is drawn."""
+        """ids and types [B, T], lengths [B], row [2B], labels [2B, 1]; `draws` is not used."""
         return sequence_heads.batch_of(examples, "cross_entropy")
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """Each window by itself, with its answer."""
+        """Each window with its answer."""
         views = row_view.of_batch(batch)
         for view, ends in zip(views, batch["labels"].view(-1, 2).int().tolist(), strict=True):
             view.marks = {at: Mark(ANSWER) for at in range(ends[0], ends[1] + 1)} if ends[0] else {}
@@ -110,7 +110,7 @@ class ExtractiveQA(TaskObjective):
         return F.pad(logits_BT2.mT.flatten(0, 1), (0, self.num_outputs - tokens), value=NOWHERE)
 
     def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
-        """The official scripts' figures; where a question may have no answer, squad2_f1 is that at threshold 0."""
+        """The official scripts' figures; with unanswerable questions, squad2_f1 is that at threshold 0."""
         found = list(self._found(rows, logits))
         given, right, odds = ([one[key] for one in found] for key in ("text", "answers", "null_odds"))
         if not self.config.unanswerable:
@@ -120,7 +120,7 @@ class ExtractiveQA(TaskObjective):
         return {name: figures[name] for name in (*self.config.metrics, f"{top}_threshold")}
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """What is scored by giving no answer at all."""
+        """The figures of answering no question."""
         assert isinstance(rows, QAWindowDataset)
         right = [question.answers or [] for question, _, _ in rows.texts()]
         given = [""] * len(right)
@@ -130,14 +130,14 @@ class ExtractiveQA(TaskObjective):
         return {name: figures[name.removeprefix("squad2_")] for name in self.config.metrics}
 
     def fit_thresholds(self, rows: LabelledDataset, logits: Numbers) -> None:
-        """Choose the threshold with the best F1, as evaluate-v2.0.py does (best_f1_thresh)."""
+        """Choose the threshold with the best F1, like evaluate-v2.0.py (best_f1_thresh)."""
         if self.config.unanswerable:
             found = list(self._found(rows, logits))
             given, right, odds = ([one[key] for one in found] for key in ("text", "answers", "null_odds"))
             self.thresholds[NULL_ODDS] = qa.squad2(given, right, odds)["best_f1_threshold"]
 
     def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
-        """`id`, `prediction`, its characters `start` to `end`, `null_odds`, the `best`, and the first right one."""
+        """`id`, `prediction`, its characters `start` to `end`, `null_odds`, the `best`, and the first right answer."""
         for one in self._found(rows, logits):
             line = {"id": one["id"], "prediction": one["text"]}
             if self.config.unanswerable:
@@ -152,11 +152,11 @@ class ExtractiveQA(TaskObjective):
             yield line
 
     def average(self, logits: Sequence[Numbers]) -> Numbers:
-        """The mean logits: windows of a text compare by these, not by their probabilities."""
+        """The mean logits: windows of a text are compared by these, not by probabilities."""
         return np.asarray(np.mean(np.stack(logits), 0), np.float64)
 
     def submission_files(self, split: str, answers: list[dict[str, Any]]) -> dict[str, str]:
-        """What SQuAD's own scripts take: the text for each id, and how much more no answer is worth than that."""
+        """Files of SQuAD's scripts: the text for each id, and the null odds."""
         files = {"predictions": {one["id"]: one["prediction"] for one in answers}}
         if self.config.unanswerable:
             files["null_odds"] = {one["id"]: one["null_odds"] for one in answers}
@@ -166,12 +166,12 @@ class ExtractiveQA(TaskObjective):
         }
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """One."""
+        """One folder."""
         settings = {"qa_dropout": self.span.dropout.rate}
         return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
 
     def _found(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
-        """For each question the best text, even if there may be none, its probability and the null odds."""
+        """For each question the best text, even if it may be unanswerable, its probability and the null odds."""
         assert isinstance(rows, QAWindowDataset)
         for question, of_row, places in rows.texts():
             found = search(rows, logits, of_row, number=self._limits.best, longest=self._limits.answer)
@@ -199,7 +199,7 @@ class ExtractiveQA(TaskObjective):
 
 
 def _different(questions: Iterable[Question]) -> Iterator[Question]:
-    """The questions. Raises DataError for one that has the id of another."""
+    """The questions. Raises DataError for a duplicate id."""
     seen = set()
     for one in questions:
         if one.id in seen:

@@ -1,6 +1,6 @@
-"""The best answers to a question, from a model's logits of each window of its text."""
+"""Search of the best answers to a question, given a model's logits for each window of its context."""
 
-# T tokens of a window that are the text's, L tokens of the longest answer
+# T tokens of a window that belong to the context, L tokens of the longest answer
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from nlptool.tasks.base import Numbers
 
 
 class SpanPrediction(NamedTuple):
-    """An answer: its logit, that of its start and of its end together, and its first and last token in the text."""
+    """An answer: the sum of its start and end logits, and its first and last token in the context."""
 
     logit: float
     first: int
@@ -22,11 +22,11 @@ class SpanPrediction(NamedTuple):
 def search(
     rows: QAWindowDataset, logits: Numbers, windows: range, *, number: int, longest: int
 ) -> list[SpanPrediction]:
-    """The best answers of a row's windows, so many, the best first. logits: [2N, tokens of the longest window].
+    """The `best` answers of a row's windows, best first. logits: [2N, tokens of the longest window].
 
-    longest: tokens of an answer. As google-research/bert run_squad.py, an answer begins where its first token has the
-    most text around it, in one of several windows. That takes the best starts and ends of all tokens and then those
-    pairs that make sense; here all pairs are looked at, so none better is missed.
+    longest: tokens of an answer. As in google-research/bert run_squad.py, of several windows an answer is taken from
+    the one where its first token has the most context. That script combines the best starts and ends and then
+    filters valid pairs; here all pairs are considered, so none is missed.
     """
     fits = max_answer_length(rows, windows)
     found = []
@@ -44,14 +44,15 @@ def search(
 
 
 def no_answer(logits: Numbers, windows: range) -> float:
-    """The logit of there being none: the least of all windows' logits of [CLS], as start and end together."""
+    """The logit of the null answer: the smallest sum of start and end logits of [CLS] over all windows."""
     return float(min(logits[2 * window, 0] + logits[2 * window + 1, 0] for window in windows))
 
 
 def max_answer_length(rows: QAWindowDataset, windows: range) -> list[NDArray[np.bool_]]:
-    """For each window's tokens whether no other window has more text around them (_check_is_max_context there).
+    """For each window's tokens whether no other window has more context around them (_check_is_max_context there).
 
-    More is what there is less of, to the left or the right, and a hundredth of the window's size; of equals the first.
+    The context is the smaller of the sides to the left and right, plus a hundredth of the window's size; the first
+    of equals counts.
     """
     if len(windows) == 1:
         return [np.ones(rows.size[windows[0]], bool)]
@@ -70,7 +71,7 @@ def max_answer_length(rows: QAWindowDataset, windows: range) -> list[NDArray[np.
 
 
 def _following(ends_T: Numbers, longest: int) -> Numbers:
-    """[T, L]: the logits of the ends at a token and at those that follow it; -inf behind the last."""
+    """[T, L]: the end logits at a token and at the following ones; -inf behind the last."""
     longest = min(longest, len(ends_T))
     padded = np.concatenate([ends_T, np.full(longest - 1, -np.inf)])
     return np.lib.stride_tricks.sliding_window_view(padded, longest)

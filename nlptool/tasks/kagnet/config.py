@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Grounding(RecipeBlock):
-    """How concepts are found in a text (section 3.1 of the paper)."""
+    """How concepts are found in texts (section 3.1 of the paper)."""
 
     language: str | None = Field(
         "en",
@@ -30,7 +30,7 @@ class Grounding(RecipeBlock):
 
 
 class Paths(RecipeBlock):
-    """Which paths between concepts are read (section 3.2)."""
+    """Which paths between concepts are used (section 3.2)."""
 
     hops: int = Field(2, ge=1, le=4, description="relations of a path, at most; the released loader keeps 2")
     max_paths: int = Field(
@@ -74,7 +74,7 @@ class Network(RecipeBlock):
 
 
 class Config(ChoiceConfig):
-    """KagNet (Lin et al. 2019): a choice is scored by the paths that join its concepts to the question's."""
+    """KagNet (Lin et al. 2019): scores a choice by the paths from its concepts to the question's."""
 
     folders: ClassVar[tuple[str, ...]] = ("graph", "entity_embeddings")
 
@@ -112,11 +112,11 @@ class Config(ChoiceConfig):
         return self
 
     def of_model(self) -> Self:
-        """Without the folder of schema graphs: a model makes those of its rows where it is asked."""
+        """Without the cache folder: a model builds the schema graphs of its rows on demand."""
         return self.model_copy(update={"schema_graphs": None})
 
     def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "KagNetTask":
-        """A statement encoder with a network over schema graphs. Raises DataError for a graph that is not there."""
+        """A statement encoder with a network over schema graphs. Raises DataError for a missing graph."""
         from nlptool.tasks.kagnet.objective import build
 
         return build(self, model, vocabulary, dropout)

@@ -1,4 +1,4 @@
-"""What a score rests on: the paths of a statement by their attention, in words."""
+"""Explanations of scores: the paths of a statement by attention, in words."""
 
 # S statements, P pairs, K paths
 
@@ -13,15 +13,15 @@ from nlptool.knowledge.graph import Graph
 from nlptool.tasks.kagnet.network import Attention
 from nlptool.tasks.kagnet.schema_batches import ANSWER, PATHS, QUESTION, KagNetDataset
 
-SHOWN = 3  # paths of a choice
+SHOWN = 3  # paths shown for a choice
 
 
 def of_rows(
     batch: Batch, attention: Attention, graph: Graph, labels: tuple[str, ...], texts: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """For each row, by choice, `statements` and `paths`: those with most attention, that of their pair times their own.
+    """For each row, by choice, `statements` and `paths` of highest attention: that of the pair times the path's.
 
-    texts: of all statements of the rows that the batch is of.
+    texts: of all statements of the batch's rows.
     """
     owners = batch["owners"].cpu().numpy()[:-1]
     weights = attention.pairs.cpu().numpy()[owners] * attention.paths.cpu().numpy()[:-1]
@@ -54,7 +54,7 @@ def of_rows(
 
 
 def in_words(graph: Graph, entities: list[int], relations: list[int]) -> str:
-    """A path as one reads it: `lantern —atlocation→ house ←usedfor— light`. relations: rows of the network's table."""
+    """A readable path: `lantern —atlocation→ house ←usedfor— light`. relations: rows of the network's table."""
     size = len(graph.relations)
     text = graph.label(entities[0])
     for entity, relation in zip(entities[1:], relations, strict=True):
@@ -65,7 +65,7 @@ def in_words(graph: Graph, entities: list[int], relations: list[int]) -> str:
 
 
 def data_warnings(rows: KagNetDataset) -> list[str]:
-    """How many statements have no concept in the question, in the answer, no path, or not all of their paths."""
+    """Numbers of statements without concepts in question or answer, without paths, or with unfinished paths."""
     counts, size = rows.store.counts, max(len(rows.store), 1)
     owner = np.repeat(np.arange(len(counts)), counts[:, PATHS])
     joined = np.unique(owner[rows.store.scores >= rows.min_score])

@@ -1,4 +1,4 @@
-"""A baseline without a graph: a linear probe on the vectors of statements."""
+"""A baseline without a graph: a linear probe on the statement vectors."""
 
 # N rows, C choices, D width
 
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Factors on the squared weights, beside the mean loss; vectors are scaled to variance 1."""
-HELD_OUT = 4  # one training row in so many chooses the penalty
+"""Factors on the squared weights, beside the mean loss; vectors are normalised to variance 1."""
+HELD_OUT = 4  # one in this many training rows selects the penalty
 ITERATIONS = 300
 
 
 def chosen(train: Floats, labels: NDArray[np.float64], rows: Floats, choices: int) -> NDArray[np.float64]:
-    """The choice of each row, [N], by one weight vector that is fitted to the training rows.
+    """The predicted choice of each row, [N], by one weight vector fitted to the training rows.
 
-    train, rows: [N * C, D]. A softmax over a row's choices, as in multiple choice. The problem is convex, so nothing
-    is drawn; the penalty is the best of several on rows that are held out.
+    train, rows: [N * C, D]. A softmax over a row's choices, as in multiple choice. The problem is convex, so no
+    random numbers are needed; the penalty is selected on held-out rows.
     """
     mean, scale = train.mean(0), train.std(0) + 1e-6
     train_NCD, rows_NCD = (
@@ -37,7 +37,7 @@ def chosen(train: Floats, labels: NDArray[np.float64], rows: Floats, choices: in
 
 
 def _fitted(vectors_NCD: Floats, right_N: Labels, penalty: float) -> Floats:
-    """The minimum of mean cross-entropy and penalty, by Nesterov's accelerated gradient."""
+    """Minimise mean cross-entropy plus penalty by Nesterov's accelerated gradient."""
     count, choices, width = vectors_NCD.shape
     flat_MD = vectors_NCD.reshape(-1, width)
     direction_D = np.ones(width, np.float32)

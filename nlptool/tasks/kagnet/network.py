@@ -1,8 +1,8 @@
-"""KagNet: a statement is scored by the schema graph that joins its question's concepts to its answer's.
+"""KagNet's network: scores a statement by the schema graph that joins its question's concepts to its answer's.
 
-Lin et al. 2019, section 4. A GCN reads the schema graph, an LSTM each path through it, and two attentions, over the
-paths of a pair of concepts and over the pairs of a statement, weigh what they bring. Sizes, activations and order of
-concatenation are those of the released code (INK-USC/KagNet models.py); its weights give its scores.
+Lin et al. 2019, section 4. A GCN encodes the schema graph, an LSTM each path through it, and hierarchical attention
+weighs the paths of a pair of concepts and the pairs of a statement. Sizes, activations and order of concatenation
+are those of the released code (INK-USC/KagNet models.py); its weights give its scores.
 """
 
 # S statements, P pairs of concepts, K paths, T concepts of a path, V nodes, E width of a concept, G of a GCN's output,
@@ -19,33 +19,33 @@ from nlptool import flops
 from nlptool.models.layers import Dropout, Linear
 
 HIDDEN = 256
-"""Width of the first layer that reads a pair of concepts with its statement."""
+"""Width of the first layer over a pair of concepts and its statement."""
 
 
 class SchemaGraphs(NamedTuple):
-    """The schema graphs of S statements, end to end: numbers of nodes count through all of them.
+    """The schema graphs of S statements, concatenated: node numbers count through all of them.
 
-    Node V is what a path is filled up with, node V + 1 the concept of a statement that has none: zeros.
+    Node V is the padding of paths, node V + 1 the concept of a statement without any: zeros.
     """
 
     edges: Tensor
     """[2, M], from node, to node; both directions of each edge."""
     pairs: Tensor
-    """[P, 2], the nodes of a concept of the question and of one of the answer; a statement has at least one pair."""
+    """[P, 2], the nodes of a question concept and an answer concept; a statement has at least one pair."""
     statements: Tensor
-    """[P], whose pair it is."""
+    """[P], index of the pair's statement."""
     paths: Tensor
     """[K, T], nodes."""
     relations: Tensor
-    """[K, T], how a path goes on from a node, 0 at its end: rows of the table of relations."""
+    """[K, T], the relation after each node, 0 at the end: rows of the relation table."""
     path_lengths: Tensor
     """[K], concepts of a path."""
     owners: Tensor
-    """[K], whose path it is: pairs; P for a path of nobody, which keeps a batch without paths from being empty."""
+    """[K], index of the path's pair; P for the dummy path of a batch without paths."""
 
 
 class Attention(NamedTuple):
-    """What a score rests on."""
+    """Attention weights of a score."""
 
     pairs: Tensor
     """[P], sums to 1 over the pairs of a statement."""
@@ -56,8 +56,8 @@ class Attention(NamedTuple):
 class KagNet(nn.Module):
     """GCN, LSTM and hierarchical attention over paths (Lin et al. 2019, sections 4.2 to 4.4).
 
-    gcn: widths of its layers; none: concepts enter as they are. path_attention, pair_attention: without one, paths or
-    pairs count alike, as in equations 3 and 4 of the paper, before attention is introduced.
+    gcn: widths of its layers; none: concepts enter unchanged. path_attention, pair_attention: without one, paths or
+    pairs have equal weights, as in equations 3 and 4 of the paper, before attention is introduced.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class KagNet(nn.Module):
         self.out = Linear(pair_size + path_size + statement_size, 1)
 
     def forward(self, concepts_VE: Tensor, graphs: SchemaGraphs, statements_SD: Tensor) -> Tensor:
-        """Scores [S]. concepts_VE: vectors of all nodes, that of what fills up paths last."""
+        """Scores [S]. concepts_VE: embeddings of all nodes, that of the padding last."""
         return self.explained(concepts_VE, graphs, statements_SD)[0]
 
     def explained(
         self, concepts_VE: Tensor, graphs: SchemaGraphs, statements_SD: Tensor
     ) -> tuple[Tensor, Attention]:
-        """Scores [S], and what they rest on."""
+        """Scores [S], and their attention weights."""
         nodes_VX = self._nodes(concepts_VE, graphs.edges)
         pairs_P2X = nodes_VX[graphs.pairs].flatten(1)
         texts_PD = statements_SD[graphs.statements]
@@ -128,10 +128,10 @@ class KagNet(nn.Module):
         return scores_S, Attention(beta_P, alpha_K)
 
     def _nodes(self, concepts_VE: Tensor, edges: Tensor) -> Tensor:
-        """For each node its own vector and what the GCN makes of it, [V + 2, E + G].
+        """For each node its embedding and the GCN's output, [V + 2, E + G].
 
-        h' = ReLU(W sum of the neighbours' h + b): the released code has neither a term for the node itself nor a norm.
-        What paths are filled up with is in no graph.
+        h' = ReLU(W sum of the neighbours' h + b): the released code has neither a term for the node itself nor a
+        norm. The padding node belongs to no graph.
         """
         hidden = concepts_VE[:-1]
         source, target = edges
@@ -153,7 +153,7 @@ class KagNet(nn.Module):
 
 
 def softmax_by_group(logits_N: Tensor, group_N: Tensor, groups: int) -> Tensor:
-    """A softmax over the members of each group, [N]. group_N: whose member each is, 0 to groups - 1."""
+    """A softmax within each group, [N]. group_N: the group of each member, 0 to groups - 1."""
     wide_N = logits_N.to(torch.promote_types(logits_N.dtype, torch.float32))
     most = wide_N.detach().new_full((groups,), -torch.inf)
     most = most.scatter_reduce(0, group_N, wide_N.detach(), "amax")

@@ -1,4 +1,4 @@
-"""KagNet (Lin et al. 2019): which choice is right, by the paths that join its concepts to the question's?"""
+"""KagNet (Lin et al. 2019): multiple choice by the paths between the concepts of question and choice."""
 
 # B rows, C choices, S statements, B * C, D width of a statement, E of a concept, V nodes, N rows
 
@@ -55,7 +55,7 @@ MIN_SCORE = "min_path_score"
 
 
 class KagNetTask(ChoiceObjective):
-    """A statement encoder, frozen or not, under a network over schema graphs; a softmax over the choices says which."""
+    """A statement encoder, frozen or not, under a network over schema graphs, with a softmax over the choices."""
 
     def __init__(
         self,
@@ -72,14 +72,16 @@ class KagNetTask(ChoiceObjective):
         self.weights = {config.loss: 1.0}
         self.frozen = config.statement == "frozen"
         self.num_outputs = len(config.labels)
-        self.baseline_name = "majority"  # until the vectors of statements are there
+        self.baseline_name = "majority"  # until the statement vectors are computed
         self.backbone: Encoder = backbone
         self.kagnet = network
         self.graph, self.embeddings = graph, embeddings
         self.concepts: nn.Embedding | None = None
         with torch.no_grad():
             none = np.zeros((1, embeddings.width), np.float32)
-            table = np.concatenate([none, embeddings.relations, embeddings.relations])  # as the released code
+            table = np.concatenate(
+                [none, embeddings.relations, embeddings.relations]
+            )  # as in the released code
             network.relations.weight.copy_(torch.from_numpy(table))
             if config.network.concepts == "tuned":
                 self.concepts = nn.Embedding(*embeddings.entities.shape)
@@ -87,7 +89,7 @@ class KagNetTask(ChoiceObjective):
         if self.frozen:
             backbone.requires_grad_(False)
         self.keeps_features = self.frozen
-        # Makes schema graphs; there once the first rows are encoded.
+        # Builds schema graphs; set when the first rows are encoded.
         self._builder: SchemaGraphBuilder | None = None
 
     def train(self, mode: bool = True) -> "KagNetTask":
@@ -100,7 +102,7 @@ class KagNetTask(ChoiceObjective):
     # ---- rows ----
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """Each row as many statements as it has choices: what the encoder reads, and its schema graph."""
+        """One statement for each choice: its tokens and its schema graph."""
         config, cache = self.config, self.config.schema_graphs
         if self._builder is None:
             self._builder = SchemaGraphBuilder(
@@ -144,7 +146,7 @@ class KagNetTask(ChoiceObjective):
         }
 
     def dataset(self, split: Split, length: int) -> KagNetDataset:
-        """The rows. Raises DataError where they were made with another graph or embeddings."""
+        """The rows. Raises DataError where they were built with another graph or other embeddings."""
         rows = sequence_heads.open_rows(split, length, self.vocabulary, self.num_outputs)
         folder = folder_of(split.prefix)
         facts = read_json(folder / FACTS, dict, AGAIN)
@@ -166,7 +168,7 @@ class KagNetTask(ChoiceObjective):
         return found
 
     def prepare_splits(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
-        """The splits; a share of paths to prune becomes a score, that of the training paths."""
+        """The splits; a share of paths to prune becomes a score, computed on the training paths."""
         share = self.config.paths.quantile
         train = splits[self.config.train]
         assert isinstance(train, KagNetDataset)
@@ -178,15 +180,15 @@ class KagNetTask(ChoiceObjective):
         return splits
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
-        """How many statements have no concept, no path, and whose paths were not all searched."""
+        """Numbers of statements without concepts or paths, or with unfinished paths."""
         assert isinstance(rows, KagNetDataset)
         return explanation.data_warnings(rows)
 
     def collate(self, examples: StatementBatch, draws: RandomStreams) -> Batch:
-        """ids and types [S, T], or in place of reading these features [S, D]; and schema graphs, network.SchemaGraphs.
+        """ids and types [S, T], or features [S, D] in their place; and schema graphs, network.SchemaGraphs.
 
-        These have entities [V], what nodes stand for; edges [2, M]; pairs [P, 2]; statements [P]; paths and
-        relations [K, T]; path_lengths and owners [K]; and concepts [V + 1, E], their vectors, where it has none.
+        These have entities [V] of the nodes; edges [2, M]; pairs [P, 2]; statements [P]; paths and relations [K, T];
+        path_lengths and owners [K]; and concepts [V + 1, E], their embeddings, unless the network has them.
         """
         batch = sequence_heads.batch_of(examples.encoded, self.config.loss)
         graphs = examples.graphs
@@ -202,7 +204,7 @@ class KagNetTask(ChoiceObjective):
     # ---- network ----
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """Each statement by itself; those of a frozen encoder are not in the batch."""
+        """Each statement; those of a frozen encoder are not in the batch."""
         return [] if "features" in batch else super().row_views(batch)
 
     def predict(self, batch: Batch) -> Tensor:
@@ -241,17 +243,17 @@ class KagNetTask(ChoiceObjective):
         return self._statements(batch)
 
     def use_features(self, rows: LabelledDataset, features: NDArray[np.float32]) -> None:
-        """The vectors of a split's statements, [S, D]."""
+        """The cached vectors of a split's statements, [S, D]."""
         assert isinstance(rows, KagNetDataset)
         rows.vectors, self.baseline_name = features, "statement alone"
 
     def assume_features(self, rows: LabelledDataset) -> None:
-        """Statements are not read: zeros stand in for their vectors."""
+        """Statements are not encoded: zeros replace their vectors."""
         assert isinstance(rows, KagNetDataset)
         rows.assumed = self.kagnet.statement_size
 
     def cost(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy in nats; or of wrong choices the mean of max(0, margin - p(right) + p(wrong)), p a sigmoid."""
+        """Cross-entropy in nats; or the mean over wrong choices of max(0, margin - p(right) + p(wrong))."""
         if self.config.loss == "cross_entropy":
             return super().cost(logits, labels)
         shares_NC = logits.to(torch.promote_types(logits.dtype, torch.float32)).sigmoid()
@@ -261,17 +263,17 @@ class KagNetTask(ChoiceObjective):
         return ((self.config.margin - ahead_NC).clamp(min=0) * wrong_NC).sum() / (self.num_outputs - 1)
 
     def read(self, batch: Batch) -> Tensor:
-        """Tokens of each statement; none where its vector is kept."""
+        """Tokens of each statement; none where its vector is cached."""
         return batch["lengths"] * int("features" not in batch)
 
     def sizes(self, batch: Batch) -> list[int]:
-        """Nodes, pairs and paths, whose number decides what the network costs."""
+        """Numbers of nodes, pairs and paths, which decide the cost of the network."""
         return [len(batch["entities"]), len(batch["pairs"]), len(batch["owners"]) - 1]
 
     # ---- answers ----
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """A linear probe on the statements' vectors, without a graph; the majority for a tuned encoder."""
+        """A linear probe on the statement vectors, without a graph; the majority for a fine-tuned encoder."""
         assert isinstance(train, KagNetDataset)
         assert isinstance(rows, KagNetDataset)
         if train.vectors is None or rows.vectors is None:
@@ -280,7 +282,7 @@ class KagNetTask(ChoiceObjective):
         return classification.scores(self.config.metrics, choices, rows.labels[:, 0])
 
     def explain(self, batch: Batch, rows: LabelledDataset) -> list[dict[str, Any]]:
-        """For each choice of a row its `statements`, and in words the `paths` that its score rests on, by attention."""
+        """For each choice of a row its `statements`, and in words the `paths` of highest attention."""
         assert isinstance(rows, KagNetDataset)
         _, attention = self._explained(batch)
         return explanation.of_rows(batch, attention, self.graph, self.config.labels, rows.texts)
@@ -288,7 +290,7 @@ class KagNetTask(ChoiceObjective):
     explains = True
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """The encoder as transformers has it, with the network's tensors besides, under names of its own."""
+        """The encoder as transformers has it, with the network's tensors under names of its own."""
         return {"": ExportSpec(model, self.state_dict(), self.architecture)}
 
 
@@ -296,7 +298,7 @@ def build(config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout:
     """A statement encoder with a network over schema graphs; dropout: None for 0.0, that of the released code."""
     graph = Graph(Path(config.graph))
     embeddings = EntityEmbeddings(Path(config.entity_embeddings), graph)
-    assert isinstance(model, EncoderConfig)  # as the task's `check` has made sure
+    assert isinstance(model, EncoderConfig)  # the task's `check` has made sure
     _, encoder, _ = sequence_heads.build_parts(model, vocabulary)
     network = KagNet(
         2 * len(graph.relations) + 1,

@@ -1,4 +1,4 @@
-"""Rows with their schema graphs: opened by number, and put end to end in a batch."""
+"""Rows with their schema graphs: read by number, and concatenated in a batch."""
 
 # S statements, V nodes, K paths, T nodes of a path, P pairs of concepts
 
@@ -17,17 +17,17 @@ QUESTION, ANSWER, NODES, EDGES, PATHS = range(5)  # columns of a store's counts
 
 
 class StatementBatch(NamedTuple):
-    """Some rows, as `collate` takes them."""
+    """Some rows, the input of `collate`."""
 
     encoded: EncodedBatch
-    """What a statement encoder reads; no ids where vectors are kept."""
+    """Inputs of the statement encoder; without ids where vectors are cached."""
     graphs: "PackedGraphs"
     vectors: NDArray[np.float32] | None
-    """[S, D] of the statements, where they are kept."""
+    """[S, D] of the statements, where they are cached."""
 
 
 class PackedGraphs(NamedTuple):
-    """Schema graphs of S statements end to end, as `network.SchemaGraphs`, and what nodes stand for."""
+    """Concatenated schema graphs of S statements, as in `network.SchemaGraphs`, with the entities of nodes."""
 
     entities: Ints
     """[V]"""
@@ -43,9 +43,9 @@ class PackedGraphs(NamedTuple):
 class KagNetDataset:
     """A split with its schema graphs, by random access.
 
-    texts: of the statements, question and choice. min_score: paths that score less are left out. unfinished: pairs
-    whose paths were not all searched. vectors: of the statements, [N * C, D], where they are kept. assumed: D, where
-    zeros stand in for them, to count what a step costs.
+    texts: question and choice of each statement. min_score: paths that score less are pruned. unfinished: pairs with
+    an unfinished search. vectors: of the statements, [N * C, D], where they are cached. assumed: D, where zeros
+    replace them, to count the cost of a step.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class KagNetDataset:
         return StatementBatch(encoded, graphs, vectors[statements])
 
     def packed(self, statements: Ints) -> PackedGraphs:
-        """The schema graphs of some statements, without the paths that are pruned."""
+        """The schema graphs of some statements, without pruned paths."""
         store, size = self.store, len(statements)
         counts_S5 = store.counts[statements].astype(np.int64)
         begins_S5 = store.begins[statements]
@@ -104,7 +104,7 @@ class KagNetDataset:
         width = nodes + 2
         keys, at = np.unique(wanted_P2 @ np.array([width, 1]), return_index=True)
         pairs_P2, of_P = wanted_P2[at], of_wanted[at]
-        # Ascending with the statements, as nodes are.
+        # Ascending by statement, like the nodes.
         owners_K = np.searchsorted(keys, ends_K2 @ np.array([width, 1]))
         isolated = np.setdiff1d(np.arange(size), of_P)
         none_P2 = np.full((len(isolated), 2), nodes + 1, np.int64)
@@ -131,7 +131,7 @@ class KagNetDataset:
 
 
 def _all_pairs(counts_S5: Ints, first_S: Ints) -> tuple[Ints, Ints]:
-    """Each concept of a statement's question with each of its answer, [P, 2], and whose they are, [P]."""
+    """All pairs of a statement's question and answer concepts, [P, 2], and their statements, [P]."""
     questions, answers = counts_S5[:, QUESTION], counts_S5[:, ANSWER]
     of_P = np.repeat(np.arange(len(counts_S5)), questions * answers)
     number = ranges(np.zeros_like(questions), questions * answers)

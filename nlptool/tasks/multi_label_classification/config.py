@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 Metric = Annotated[str, OneOf(multi_label.METRICS)]
 SEPARATORS = ("|", ";", ",")
-"""What may stand between the labels of a cell where nothing says so: the first that occurs."""
+"""Separators of labels in a cell, by default the first that occurs."""
 
 
 class Config(LinkedInputsConfig):
-    """A text or a pair of texts gets any number of labels, or none.
+    """Any number of labels for a text or a pair of texts.
 
-    Each label is a decision of its own by the sigmoid of its logit, learnt by binary cross-entropy, as transformers
-    does for `problem_type: multi_label_classification`. Rows have their labels as a list, or in one cell with a
-    separator between them; an empty list or cell is a row without a label.
+    Each label is a binary decision by the sigmoid of its logit, trained with binary cross-entropy, as in
+    transformers' `problem_type: multi_label_classification`. Rows have their labels as a list, or in one cell with a
+    separator; an empty list or cell is a row without labels.
     """
 
     name: Literal["multi_label_classification"] = Field(
@@ -63,7 +63,7 @@ class Config(LinkedInputsConfig):
         return self
 
     def example(self, row: Row, *, labelled: bool) -> Example:
-        """What the model reads of a row. Raises DataError, with the row's place, for what is not as it should be."""
+        """The model's input for a row. Raises DataError, with the row's place, for an invalid row."""
         texts = tuple(self._text(row, column) for column in self.inputs)
         hidden = (math.nan,) * len(self.labels)
         return Example(row.place, (texts,), self._label(row) if labelled else hidden)
@@ -75,7 +75,7 @@ class Config(LinkedInputsConfig):
         )
 
     def _label(self, row: Row) -> tuple[float, ...]:
-        """1 for each label that the row has, else 0."""
+        """1 for each label of the row, else 0."""
         given = row.get(self.label)
         if isinstance(given, str):
             given = _parts(given, self.label_separator)
@@ -98,13 +98,13 @@ class Config(LinkedInputsConfig):
 
     @classmethod
     def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
-        """The label is a list, or what separates labels is said."""
+        """Whether a column has lists, or a separator is given."""
         column = label_column(table, given)
         return column is not None and (column.lists > 0 or "label_separator" in given)
 
     @classmethod
     def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The texts, the column of the labels, what separates them, and their names by their letters."""
+        """The texts, the label column, its separator, and the names of the labels, sorted."""
         column = label_column(table, given) or given_column(table, "label", given.get("label", "labels"))
         found: dict[str, Any] = {"inputs": text_columns(table, given, [column]), "label": column.name}
         separator = given.get("label_separator") or next(
@@ -129,7 +129,7 @@ def _parts(text: str, separator: str) -> list[str]:
 
 
 def _names(table: Table, column: Column, separator: str) -> tuple[str, ...]:
-    """The labels that the file notes or that occur. Raises RecipeError for what cannot be labels."""
+    """The labels recorded in the file, or those that occur. Raises RecipeError for values that cannot be labels."""
     if column.classes:
         return column.classes
     if column.many:

@@ -1,4 +1,4 @@
-"""Multi-label classification of a text or a pair: the first token says of each label whether the text has it."""
+"""Multi-label classification of a text or a pair, with a logit for each label from the first token."""
 
 # B batch, D width, N rows, C labels
 
@@ -32,14 +32,14 @@ class MultiLabelClassification(LabelSetObjective, TextObjective):
     baseline_name = "most frequent label"
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
-        """Labels that no row has, besides what is not linked."""
+        """Notes on labels that no row has, and on missing links."""
         counts_C = rows.labels.sum(0)
         never = [name for name, count in zip(self.config.labels, counts_C, strict=True) if not count]
         warnings = [f"no row has the label {', '.join(never)}"] if never and rows.labelled else []
         return super().data_warnings(rows) + warnings
 
     def row_views(self, batch: Batch) -> list[RowView]:
-        """Each with its labels."""
+        """Each row with its labels."""
         views = super().row_views(batch)
         for view, row, given in zip(views, batch["row"].tolist(), batch["labels"].numpy(), strict=True):
             view.row = row
@@ -47,7 +47,7 @@ class MultiLabelClassification(LabelSetObjective, TextObjective):
         return views
 
     def decide(self, logits: Numbers) -> Numbers:
-        """[N, C]: 1 for each label whose probability reaches the threshold."""
+        """[N, C]: 1 for each label with a probability of at least the threshold."""
         share = self.config.threshold
         return np.asarray(logits >= math.log(share / (1 - share)), np.float64)
 
@@ -56,7 +56,7 @@ class MultiLabelClassification(LabelSetObjective, TextObjective):
         return multi_label.scores(self.config.metrics, given_NC, right_NC)
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """One, with the names of the labels."""
+        """One folder, with the names of the labels."""
         settings = sequence_heads.settings_of(
             self.config.labels, "multi_label_classification", self.classifier.dropout.rate
         )

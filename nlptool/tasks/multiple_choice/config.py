@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 LISTS = ("choices", "options", "endings", "candidates", "선택지", "보기")
 NUMBERED = re.compile(r"(choice|option|ending|answer|보기|선택지)[ _]?([0-9]|[a-e])")
-"""Names of columns of choices: one that holds lists, and those that hold one each."""
+"""Names of choice columns: one with lists, or several with one choice each."""
 
 
 class Config(ChoiceConfig):
-    """One of several texts is chosen, as for SWAG (Devlin et al. 2019, section 4.4): each is read with the question."""
+    """Choice among several texts, as for SWAG (Devlin et al. 2019, section 4.4): each is read with the question."""
 
     one_decision = True
 
@@ -32,12 +32,12 @@ class Config(ChoiceConfig):
 
     @classmethod
     def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
-        """There are choices, in columns with numbers in their names or in a list, and a label."""
+        """Whether there are choices, in numbered columns or in a list, and a label."""
         return bool(cls._choice_columns(table, given)) and label_column(table, given) is not None
 
     @classmethod
     def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The question, the choices, and how the right one is called."""
+        """The question, the choices, and the values of the label."""
         choices, label = cls._choice_columns(table, given), label_column(table, given)
         if not choices or label is None:
             raise RecipeError(
@@ -71,7 +71,7 @@ class Config(ChoiceConfig):
 
 
 def _names(table: Table, choices: Sequence[str], label: Column) -> tuple[str, ...]:
-    """The names of the choices: places from 0, or what the labels are called."""
+    """The names of the choices: indices from 0, or the values of the labels."""
     width = len(choices) if len(choices) > 1 else max(len(row.get(choices[0])) for row in table.rows())
     places = tuple(str(place) for place in range(width))
     if set(label.values) <= set(places):

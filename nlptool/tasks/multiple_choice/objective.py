@@ -1,4 +1,4 @@
-"""Multiple choice: which of several texts goes with the question? (Devlin et al. 2019, section 4.4)"""
+"""Multiple choice: which of several texts answers the question (Devlin et al. 2019, section 4.4)."""
 
 # B rows, C choices, N rows
 
@@ -50,7 +50,7 @@ class MultipleChoice(ChoiceObjective):
         self.pooler, self.chooser = pooler, chooser
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """Each row as many documents as it has choices."""
+        """One document for each choice of a row."""
         examples = (self.config.example(row, labelled=labelled) for row in rows)
         return pair_inputs.write(examples, tokenizer, prefix)
 
@@ -59,7 +59,7 @@ class MultipleChoice(ChoiceObjective):
         return sequence_heads.open_rows(split, length, self.vocabulary, self.num_outputs)
 
     def collate(self, examples: EncodedBatch, draws: RandomStreams) -> Batch:
-        """ids and types [B * C, T], lengths [B * C], row [B], labels [B, 1]; nothing is drawn."""
+        """ids and types [B * C, T], lengths [B * C], row [B], labels [B, 1]; `draws` is not used."""
         return sequence_heads.batch_of(examples, "cross_entropy")
 
     def predict(self, batch: Batch) -> Tensor:
@@ -72,7 +72,7 @@ class MultipleChoice(ChoiceObjective):
         return sequence_heads.with_head(states[""], "chooser")
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """One."""
+        """One folder."""
         rate = self.chooser.dropout.rate
         names = (
             "classifier_dropout",
@@ -80,7 +80,7 @@ class MultipleChoice(ChoiceObjective):
             "summary_last_dropout",
             "seq_classif_dropout",
         )
-        settings = dict.fromkeys(names, rate)  # as BERT, ALBERT, ELECTRA and DistilBERT call it
+        settings = dict.fromkeys(names, rate)  # its name in BERT, ALBERT, ELECTRA and DistilBERT
         return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
 
 

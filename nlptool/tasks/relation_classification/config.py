@@ -23,11 +23,11 @@ NOT_AVAILABLE = "NA"
 
 
 class Config(MarkedTextConfig):
-    """Which relation do two mentions of a text have? (Zhang et al. 2019, section 4.4)
+    """The relation between two mentions of a text (Zhang et al. 2019, section 4.4).
 
-    The head is marked as `# head #`, the tail as `$ tail $`, and the first token says the relation. Rows are read in
-    the forms of FewRel, TACRED, KLUE-RE and of ERNIE's released data, by their columns. With `graph` and
-    `entity_embeddings` mentions are linked to entities: those of the column `ann`, where rows have one, else head and
+    The head is marked as `# head #`, the tail as `$ tail $`, and the first token's state is classified. Rows have
+    the forms of FewRel, TACRED, KLUE-RE or ERNIE's released data, recognised by their columns. With `graph` and
+    `entity_embeddings` mentions are linked to entities: those of the column `ann` if rows have it, else head and
     tail. Without, an encoder reads the same marks, as the baseline does.
     """
 
@@ -49,22 +49,22 @@ class Config(MarkedTextConfig):
 
     @property
     def label_width(self) -> int:
-        """The number of the relation."""
+        """One number, the relation's."""
         return 1
 
     def flat(self, row: Row) -> Iterable[Row]:
-        """The rows of FewRel's own file, which is one object with a list of rows for each relation."""
+        """The rows of FewRel's own file, an object with a list of rows for each relation."""
         return forms.flat(row, self.labels)
 
     def marked(self, row: Row) -> MarkedText:
-        """The text with its head and tail marked. Raises DataError for what is in no form, or wrong."""
+        """The text with its head and tail marked. Raises DataError for an invalid row or an unknown form."""
         found = forms.read(row, self.threshold)
         marked = mark(found.text, [(found.head, HEAD), (found.tail, TAIL)], found.linked)
         head, tail = found.head.entity, found.tail.entity
         return marked._replace(pair=None if head is None or tail is None else (head, tail))
 
     def label_of(self, row: Row) -> tuple[float, ...]:
-        """The number of the relation; of `NA`, as ERNIE's data writes it, that of no_relation."""
+        """The number of the relation; `NA`, in ERNIE's data, is no_relation."""
         column = forms.label_column(row)
         if self.no_relation is not None and row.get(column) == NOT_AVAILABLE not in self.labels:
             return (float(self.labels.index(self.no_relation)),)

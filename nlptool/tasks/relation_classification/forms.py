@@ -1,4 +1,4 @@
-"""The forms in which data sets of relations come; a row's columns tell which one it is in."""
+"""The forms of relation data sets, recognised by a row's columns."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -18,17 +18,17 @@ FORMS = {
 
 
 class Relation(NamedTuple):
-    """A row before it is marked."""
+    """A row before marking."""
 
     text: str
     head: Mention
     tail: Mention
     linked: list[Mention]
-    """What entities are linked at."""
+    """The mentions to link."""
 
 
 def read(row: Row, threshold: float) -> Relation:
-    """A row in any of the forms. Raises DataError, with the row's place."""
+    """Read a row in any of the forms. Raises DataError, with the row's place."""
     if marked_text.has(row, "text", "ents"):
         text, head, tail = _ernie(row)
     elif marked_text.has(row, "tokens"):
@@ -51,7 +51,7 @@ def label_column(row: Row) -> str:
 
 
 def flat(row: Row, labels: Sequence[str]) -> Iterable[Row]:
-    """The rows of an object whose keys are relations, as FewRel's own files are; any other row as it is."""
+    """The rows of an object whose keys are relations, as in FewRel's own files; any other row unchanged."""
     if not row.values or not all(isinstance(rows, list) for rows in row.values.values()):
         return (row,)
     if any(name in row.values for name in ("tokens", "token")) or not set(row.values) & set(labels):
@@ -80,7 +80,7 @@ def _fewrel(row: Row) -> tuple[str, Mention, Mention]:
 
 
 def _of_words(row: Row, column: str, begins: list[int]) -> Mention:
-    """A mention by the numbers of its words, the first of several."""
+    """A mention by the indices of its words, the first of several."""
     given = row.get(column)
     if isinstance(given, dict):
         entity, places = given.get("type"), given.get("indices")
@@ -117,7 +117,7 @@ def _klue(row: Row) -> tuple[str, Mention, Mention]:
 
 
 def _of_characters(row: Row, column: str, text: str) -> Mention:
-    """A mention by its first and last character, checked by its word."""
+    """A mention by its first and last character, checked against its text."""
     begin, last, word = (row.get(f"{column}.{name}") for name in ("start_idx", "end_idx", "word"))
     end: Any = whole(last)
     found = marked_text.stretch(row, column, text, whole(begin), None if end is None else end + 1)

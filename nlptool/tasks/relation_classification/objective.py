@@ -1,4 +1,4 @@
-"""Relation classification (Zhang et al. 2019, section 4.4): the first token of a marked text says the relation."""
+"""Relation classification (Zhang et al. 2019, section 4.4), from the first token of a marked text."""
 
 # B rows, N rows of a split, C relations
 
@@ -37,7 +37,7 @@ class RelationClassification(MarkedTextObjective):
         return self._scores(self.decide(logits)[:, 0], rows.labels[:, 0])
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """What the most frequent class scores."""
+        """The metrics of the most frequent class."""
         known = classification.baseline(train.labels[:, 0], classes=True)
         labels_N = rows.labels[:, 0]
         return self._scores(np.full_like(labels_N, known), labels_N)

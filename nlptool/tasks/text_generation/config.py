@@ -1,4 +1,4 @@
-"""The recipe block of questions that a decoder answers in its own words. No torch here."""
+"""The recipe block of questions answered by a decoder. No torch here."""
 
 import re
 from collections.abc import Mapping
@@ -28,16 +28,16 @@ COLUMN = re.compile(r"\{([\w.]+)\}")
 QUESTIONS = ("question", "instruction", "prompt", "source", "article", "질문", "지시")
 CONTEXTS = ("context", "input", "passage", "본문", "입력")
 ANSWERS = ("answer", "output", "response", "completion", "target", "summary", "답변", "정답", "응답", "출력")
-"""What the columns of such rows are called, the usual names first."""
+"""Usual names of such columns, in order of preference."""
 UNANSWERABLE = "unanswerable"
 
 
 class SubtaskConfig(TaskConfig):
-    """A question about a context gets an answer, written token by token, as in decaNLP (McCann et al. 2018).
+    """A question about a context gets a generated answer, as in decaNLP (McCann et al. 2018).
 
-    In `question` and `context`, {premise} stands for the text of the column `premise`; dots lead into objects and
-    lists: {translation.en}, {options.0}. The model reads `Context: ... Question: ... Answer:` and learns the answer
-    and the end of the text.
+    In `question` and `context`, {premise} is replaced by the text of the column `premise`; dots lead into objects
+    and lists: {translation.en}, {options.0}. The model reads `Context: ... Question: ... Answer:` and is trained on
+    the answer and the end of the text.
     """
 
     kind = "decoder"
@@ -88,12 +88,12 @@ class SubtaskConfig(TaskConfig):
 
     @classmethod
     def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
-        """A column asks, another answers."""
+        """Whether there is a question column and an answer column."""
         return table.first(QUESTIONS) is not None and table.first(ANSWERS) is not None
 
     @classmethod
     def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The question, its context where there is one, and the answer, compared as it stands and by its words."""
+        """The question, its context if there is one, and the answer, compared exactly and by words."""
         question, context, answer = table.first(QUESTIONS), table.first(CONTEXTS), table.first(ANSWERS)
         if ("question" not in given and question is None) or ("answer" not in given and answer is None):
             raise RecipeError(
@@ -108,7 +108,7 @@ class SubtaskConfig(TaskConfig):
         return found if answer is None else found | {"answer": answer.name}
 
     def examples(self, row: Row, *, labelled: bool) -> list[DecaNLPExample]:
-        """The questions of a row. Raises DataError, with the row's place, for what is not as it should be."""
+        """The questions of a row. Raises DataError, with the row's place, for an invalid row."""
         if self.format != "columns":
             return FORMS[self.format](row, labelled=labelled)
         answers = self._answers(row) if labelled else ("",)
@@ -147,7 +147,7 @@ class Config(SubtaskConfig):
 
     @property
     def parts(self) -> dict[str, SubtaskConfig]:
-        """The tasks by name; the only one is called nothing."""
+        """The tasks by name; the name of a single one is empty."""
         return dict(self.tasks) or {"": self}
 
     @property
@@ -156,24 +156,24 @@ class Config(SubtaskConfig):
         return tuple(f"{name}/{task.train}" for name, task in self.tasks.items()) or (self.train,)
 
     def part(self, split: str) -> tuple[str, SubtaskConfig]:
-        """The task that a split is of, and its name."""
+        """The task of a split, and its name."""
         name = split.rpartition("/")[0] if self.tasks else ""
         return name, self.parts[name]
 
     def source_of(self, split: str) -> RowSource | None:
-        """Where a split is read from, unless a folder is given."""
+        """The source of a split, unless a folder is given."""
         _, task = self.part(split)
         return super().source_of(split) if task is self else task.source_of(split.rpartition("/")[2])
 
     @property
     def scored(self) -> tuple[str, ...]:
-        """The scored metrics; those of each task, where there are several."""
+        """The scored metrics; those of each task, if there are several."""
         if not self.tasks:
             return super().scored
         return tuple(f"{name}/{figure}" for name, task in self.tasks.items() for figure in task.scored)
 
     def heading(self, split: str) -> str:
-        """Where there are several tasks, a metric has the task's name before it."""
+        """With several tasks, a metric has the prefix of its task."""
         name, task = self.part(split)
         inside = super().heading(split) if task is self else task.heading(split.rpartition("/")[2])
         return f"{name}/{inside}" if name else inside

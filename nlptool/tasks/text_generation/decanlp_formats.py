@@ -1,7 +1,7 @@
-"""Rows of decaNLP's data sets that are no flat columns, as questions about contexts. No torch here.
+"""Rows of decaNLP's data sets without flat columns, as questions about contexts. No torch here.
 
-The texts are those of decaNLP's text/torchtext/datasets/generic.py (McCann et al. 2018, section 2). Rows come as the
-hub has them, or as the data sets' own files, turned into one JSON object a line.
+The texts are those of decaNLP's text/torchtext/datasets/generic.py (McCann et al. 2018, section 2). Rows come as on
+the hub, or as the data sets' own files, converted to one JSON object a line.
 """
 
 import json
@@ -14,7 +14,7 @@ from nlptool.formatting import json_value
 from nlptool.text.tabular import Row
 
 SYMBOLS = "SELECT, WHERE, AND, COL, TABLE, CAPTION, PAGE, SECTION, OP, COND, QUESTION, AGG, AGGOPS, CONDOPS"
-"""Words that a query may be made of, besides aggregates, comparisons and columns."""
+"""Words that a query may contain, besides aggregates, comparisons and columns."""
 
 
 class DecaNLPExample(NamedTuple):
@@ -23,9 +23,9 @@ class DecaNLPExample(NamedTuple):
     question: str
     context: str
     answer: str
-    """What is learnt; empty where it is hidden."""
+    """The target; empty if it is hidden."""
     references: tuple[str, ...]
-    """What the metric compares with: the texts that would be right, or what joint_goal and logical_form ask for."""
+    """The references of the metric: right texts, or the structures of joint_goal and logical_form."""
 
 
 def qa_srl(row: Row, *, labelled: bool) -> list[DecaNLPExample]:
@@ -51,9 +51,10 @@ def qa_zre(row: Row, *, labelled: bool) -> list[DecaNLPExample]:
 
 
 def woz(row: Row, *, labelled: bool) -> list[DecaNLPExample]:
-    """The state of a dialogue (Wen et al. 2017): what of it each turn changes.
+    """The state of a dialogue (Wen et al. 2017): the change at each turn.
 
-    A row is a dialogue. A change is `food: thai, area: north; phone`: what is set, and what is requested.
+    A row is a dialogue. A change is `food: thai, area: north; phone`: slots that are set, and slots that are
+    requested.
     """
     examples, before = [], list[list[str]]()
     for number, turn in enumerate(row.get("dialogue")):

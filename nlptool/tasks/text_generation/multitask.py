@@ -1,4 +1,4 @@
-"""Several tasks of texts learnt by one decoder, a batch of each in turn (McCann et al. 2018, section 3.2)."""
+"""Several text tasks learnt by one decoder, a batch of each in turn (McCann et al. 2018, section 3.2)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ class MultiTask(TextGeneration):
     """Text generation over several tasks; split A/B is split B of task A."""
 
     def prepare_splits(self, splits: dict[str, LabelledDataset]) -> dict[str, LabelledDataset]:
-        """The training splits of several tasks as one."""
+        """The joined training splits of several tasks."""
         rest = {name: rows for name, rows in splits.items() if name not in self.config.train_splits}
         return {
             self.config.train: ConcatDataset(
@@ -36,8 +36,8 @@ class MultiTask(TextGeneration):
     def total(self, figures: dict[str, float], rows: Mapping[str, int]) -> dict[str, float]:
         """The sum of each task's first metric; of decaNLP's ten, also the decaScore.
 
-        A task of several validation splits counts with the mean over all their rows, as decaNLP puts both sets of MNLI
-        into one.
+        A task with several validation splits counts with the mean over all their rows, as decaNLP joins both sets of
+        MNLI.
         """
         tasks = {name: task.metrics[0] for name, task in self.config.tasks.items()}
         sums, counts = dict.fromkeys(tasks, 0.0), dict.fromkeys(tasks, 0)
@@ -66,7 +66,7 @@ def _parts(rows: LabelledDataset) -> list[PromptDataset]:
 def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> TextGeneration:
-    """A decoder; its head is its word embeddings, so nothing is new. Raises DataError without an end of text."""
+    """A decoder; its head is its word embeddings, so it has no new weights. Raises DataError without an end of text."""
     decoder = model.build(vocabulary.rows)
-    assert isinstance(decoder, Decoder)  # as `check` has made sure
+    assert isinstance(decoder, Decoder)  # `check` has made sure
     return (MultiTask if config.tasks else TextGeneration)(config, vocabulary, decoder)

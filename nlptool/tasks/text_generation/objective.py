@@ -1,4 +1,4 @@
-"""Answers written by a decoder (McCann et al. 2018; as a language model, Radford et al. 2019, section 3)."""
+"""Generated answers (McCann et al. 2018; as a language model, Radford et al. 2019, section 3)."""
 
 # B batch, T tokens, D width, M tokens of answers, N rows, W = 2 + most tokens of an answer
 
@@ -38,9 +38,9 @@ GUESS = "majority"
 class TextGeneration(TaskObjective):
     """Each token of the answer, and the end of the text, is predicted from the prompt and the answer before it.
 
-    The loss is the cross-entropy of these tokens alone. decaNLP's own model points into question and context; here
-    the decoder copies as it can. Answers are written greedily. The outputs of a row, [W], are its loss in nats, the
-    number of tokens it is of, and the ids that were written, -1 where there are no more.
+    The loss is the cross-entropy of these tokens alone. decaNLP's own model has pointers into question and context;
+    here the decoder learns to copy. Answers are generated greedily. The outputs of a row, [W], are its loss in nats,
+    the number of its tokens, and the generated ids, padded with -1.
     """
 
     architecture = "ForCausalLM"
@@ -55,7 +55,7 @@ class TextGeneration(TaskObjective):
         self.end = prompt_completion.end_of_text(vocabulary.special)
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """Each question of a row by itself."""
+        """Each question of a row separately."""
         task = self._task_of(prefix)
         examples = (one for row in rows for one in task.examples(row, labelled=labelled))
         return prompt_completion.write((prompt(one) for one in examples), tokenizer, prefix)
@@ -65,7 +65,7 @@ class TextGeneration(TaskObjective):
         return PromptDataset(split, length, self._task_of(split.prefix).max_new_tokens)
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
-        """Metrics that do not see the words of the references of a validation split."""
+        """Notes on metrics that ignore words of the references of a validation split."""
         if not isinstance(rows, PromptDataset) or not rows.labelled:
             return []
         task = self._task_of(rows.split.prefix)
@@ -74,7 +74,7 @@ class TextGeneration(TaskObjective):
         return text_overlap.remarks(task.metrics, rows.references, task.tokenize)
 
     def collate(self, examples: PromptBatch, draws: RandomStreams) -> Batch:
-        """ids [B, T], lengths [B] of the prompts, row [B], most [B] tokens that may be written.
+        """ids [B, T], lengths [B] of the prompts, row [B], most [B] tokens of an answer.
 
         For each token of an answer: labels [M], the token; at [M], the place before it in all rows of ids;
         owner [M], the row of the batch.
@@ -96,7 +96,7 @@ class TextGeneration(TaskObjective):
         return Batch(tensors, {"clm": len(owner_M)}, int((examples.lengths - 1).sum()))
 
     def read(self, batch: Batch) -> Tensor:
-        """Prompt and answer but for the last token, which nothing follows."""
+        """Number of tokens of prompt and answer, without the last token, which is only a label."""
         answers_B = torch.bincount(batch["owner"], minlength=len(batch["lengths"]))
         return batch["lengths"] + answers_B - 1
 
@@ -123,7 +123,7 @@ class TextGeneration(TaskObjective):
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> Tensor:
-        """Loss, its tokens and the answer that is written, [B, W]."""
+        """Loss, number of its tokens and generated answer, [B, W]."""
         loss_M, _ = linear_scores(self._before(batch), self.backbone.word_embeddings, None, batch["labels"])
         outputs_BW = torch.full(
             (len(batch["row"]), self.num_outputs), -1.0, dtype=torch.float64, device=loss_M.device
@@ -147,7 +147,7 @@ class TextGeneration(TaskObjective):
         return logits[:, 0].sum()
 
     def average(self, logits: Sequence[Numbers]) -> Numbers:
-        """The answer that most of several models give, [N, W]; the first of them where there are as many of others."""
+        """The answer that most of several models give, [N, W]; the first of them on a tie."""
         chosen = logits[0].copy()
         for row in range(len(chosen)):
             answers = [tuple(one[row, 2:].tolist()) for one in logits]
@@ -156,7 +156,7 @@ class TextGeneration(TaskObjective):
         return chosen
 
     def figures(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
-        """Mean loss of a token, and the metrics of what is written. A model that has diverged scores 0."""
+        """Mean loss of a token, and the metrics of generated answers. A model that has diverged scores 0."""
         scores = self.score(rows, logits)
         if not np.isfinite(logits[:, 0]).all():
             scores = dict.fromkeys(scores, 0.0)
@@ -169,20 +169,20 @@ class TextGeneration(TaskObjective):
         return generated_text.compute(task.metrics, self._texts(logits), rows.references, task.tokenize)
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """What the task's most frequent answer scores."""
+        """The metrics of the task's most frequent answer."""
         assert isinstance(rows, PromptDataset)
         ((answer, _),) = Counter(self._training_answers(train, rows)).most_common(1)
         task = self._task_of(rows.split.prefix)
         return generated_text.compute(task.metrics, [answer] * len(rows), rows.references, task.tokenize)
 
     def answers(self, rows: LabelledDataset, logits: Numbers) -> Iterator[dict[str, Any]]:
-        """`prediction`, and as `label` the answer that was to be learnt."""
+        """`prediction`, and as `label` the target."""
         assert isinstance(rows, PromptDataset)
         for text, label in zip(self._texts(logits), rows.answers, strict=True):
             yield {"prediction": text} | ({"label": label} if rows.labelled else {})
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """One, as a causal language model; a prompt is continued, so nothing is put around it."""
+        """One folder, as a causal language model; the tokenizer adds no special tokens, since prompts are continued."""
         return {"": ExportSpec(model, self.state_dict(), self.architecture, template=False)}
 
     def _task_of(self, prefix: Path) -> "SubtaskConfig":
@@ -200,7 +200,7 @@ class TextGeneration(TaskObjective):
         return [decode([int(token) for token in row if token >= 0]).strip() for row in logits[:, 2:]]
 
     def _before(self, batch: Batch) -> Tensor:
-        """What the model has made of all that is before each token of an answer, [M, D]."""
+        """The hidden state before each token of an answer, [M, D]."""
         hidden_BTD = self.backbone(Inputs(ids=batch["ids"]))
         return hidden_BTD.flatten(0, 1)[batch["at"]]
 
@@ -208,7 +208,7 @@ class TextGeneration(TaskObjective):
 def prompt(example: DecaNLPExample) -> Prompt:
     """decaNLP's `Context: ... Question: ...` (generic.py, get_context_question), and ` Answer:` for a decoder.
 
-    Without a context only the question. An answer begins with a space, as the words of a text do.
+    Without a context only the question. An answer begins with a space, like the words of a text.
     """
     before, question = (
         ("Question:", "") if not example.context else (f"Context: {example.context}", " Question:")

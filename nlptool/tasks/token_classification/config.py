@@ -1,4 +1,4 @@
-"""The recipe block of tagging. No torch here."""
+"""The recipe block of token classification. No torch here."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 Metric = Annotated[str, OneOf(ner.METRICS)]
 TOKENS, TAGS = ("tokens", "words", "단어"), ("ner_tags", "tags", "ner", "labels", "pos_tags", "upos", "pos")
-"""What columns of words and of tags are called, the usual names first."""
+"""Usual names of columns of words and of tags, in order of preference."""
 BIOES = {"B": "B", "I": "I", "E": "I", "L": "I", "S": "B", "U": "B"}
 PREFIXED = re.compile(r"[BIESLU]-.+")
 
 
 class Config(TaskConfig):
-    """Each word of a sentence gets a tag, so that entities are found (Devlin et al. 2019, section 5.3).
+    """A tag for each word of a sentence, as for named entities (Devlin et al. 2019, section 5.3).
 
     Files in CoNLL's columns (train.conll, .bio, .iob, .iob2, .txt) have the word as `tokens`, the last column as
-    `ner_tags`. A word's first piece is tagged, the others are not looked at. With `characters` the tokens of a row are
-    the characters of a text, white space among them, as in KLUE-NER (Park et al. 2021): a piece has the tag of its
-    first character, its others go on with it, B-NAME as I-NAME.
+    `ner_tags`. The first piece of a word is tagged. With `characters` the tokens of a row are the characters of a
+    text, white space among them, as in KLUE-NER (Park et al. 2021): a piece has the tag of its first character, and
+    its others continue it, B-NAME as I-NAME.
     """
 
     conll = True
@@ -81,13 +81,13 @@ class Config(TaskConfig):
         return (self.tokens,)
 
     def row_of(self, texts: Sequence[str]) -> dict[str, Any]:
-        """The values of a row without a label; words stand between white space."""
+        """The values of a row without a label; words are separated by white space."""
         (text,) = texts
         return nested([(self.tokens, list(text) if self.characters else text.split())])
 
     @classmethod
     def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
-        """A column has lists of words, another lists of tags."""
+        """Whether a column has lists of words and another one lists of tags."""
         return cls._columns(table, given) is not None
 
     @classmethod
@@ -122,7 +122,7 @@ class Config(TaskConfig):
         return (found[0], found[1]) if len(found) == 2 else None
 
     def sentence(self, row: Row, *, labelled: bool) -> Sentence:
-        """A row's tokens and tags. Raises DataError, with the row's place, for what is not as it should be."""
+        """A row's tokens and tags. Raises DataError, with the row's place, for an invalid row."""
         tokens = row.get(self.tokens)
         if tokens == []:
             raise DataError(
@@ -160,7 +160,7 @@ class Config(TaskConfig):
         )
 
     def _as_iob(self, tag: Any) -> Any:
-        """A name of the scheme as one of IOB; beginnings that IO and IOB1 do not mark are still missing."""
+        """A tag of the scheme as an IOB tag; the beginnings that IO and IOB1 do not mark are added later."""
         kind, dash, name = str(tag).partition("-")
         if self.scheme == "bioes" and dash and kind in BIOES:
             return f"{BIOES[kind]}-{name}"
@@ -170,7 +170,7 @@ class Config(TaskConfig):
 
     @staticmethod
     def without_beginning(tags: Sequence[str]) -> list[int]:
-        """Where an entity begins with I-NAME, as it does in IOB1: behind O, or behind an entity of another kind."""
+        """Where an entity begins with I-NAME, as in IOB1: after O, or after an entity of another kind."""
         before = ["O", *tags]
         return [
             place
@@ -194,7 +194,7 @@ def _labels(tags: Iterable[str]) -> tuple[str, ...]:
 
 
 def _scheme(tags: Column, table: Table) -> str:
-    """How entities are written, by the tags of all rows; none where they are no entities."""
+    """The scheme of the tags of all rows; none if they are no entities."""
     names = [tag for tag in tags.values if tag != "O"]
     kinds = {tag[0] for tag in names}
     if not all(map(PREFIXED.fullmatch, names)):
@@ -209,5 +209,5 @@ def _scheme(tags: Column, table: Table) -> str:
         begun = begun or bool(Config.without_beginning(found))
         before = ["O", *found]
         if any(tag[:1] == "B" and before[at][1:] != tag[1:] for at, tag in enumerate(found)):
-            return "iob2"  # IOB1 marks no beginning but that of an entity behind another of its kind
+            return "iob2"  # IOB1 marks only the beginning of an entity right after another of its kind
     return "iob1" if begun else "iob2"

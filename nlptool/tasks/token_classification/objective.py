@@ -1,4 +1,4 @@
-"""Tagging: which words are an entity, and of which kind? (Devlin et al. 2019, section 5.3)"""
+"""Token classification, such as named-entity recognition (Devlin et al. 2019, section 5.3)."""
 
 # B sentences, T pieces, D width, A tokens of all rows, N decisions, C tags
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 NO_TAG = ""
-"""Tag of a word that is not decided, where the labels have no O."""
+"""Tag of a word without a decision, if the labels have no O."""
 
 
 class TokenClassification(TaskObjective):
     """The hidden state of a word's first piece gives its tag.
 
-    What is not decided has the tag O, or none where there is no O: words behind the cut, so that a score is of all
-    words, and what the tokenizer drops.
+    Words without a decision have the tag O, or none if there is no O: truncated words, so that a score is over all
+    words, and words that the tokenizer drops.
     """
 
     architecture = "ForTokenClassification"
@@ -68,7 +68,7 @@ class TokenClassification(TaskObjective):
         )
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """Sentences, uncut, and where their words begin."""
+        """Sentences, not truncated, and the places of their words."""
         sentences = (self.config.sentence(row, labelled=labelled) for row in rows)
         return token_labels.write(sentences, tokenizer, prefix)
 
@@ -78,7 +78,7 @@ class TokenClassification(TaskObjective):
         return TokenLabelDataset(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
 
     def data_warnings(self, rows: LabelledDataset) -> list[str]:
-        """Entities that begin with I-NAME, as in IOB1."""
+        """A note on entities that begin with I-NAME, as in IOB1."""
         assert isinstance(rows, TokenLabelDataset)
         if not rows.labelled:
             return []
@@ -114,12 +114,12 @@ class TokenClassification(TaskObjective):
         return self.tagger(hidden_BTD[batch["documents"], batch["positions"]])  # type: ignore[no-any-return]
 
     def score(self, rows: LabelledDataset, logits: Numbers) -> dict[str, float]:
-        """The metrics of the task; white space counts in none."""
+        """The metrics of the task; white space does not count."""
         assert isinstance(rows, TokenLabelDataset)
         return self._scores(rows, self._tags(rows, logits))
 
     def baseline(self, train: LabelledDataset, rows: LabelledDataset) -> dict[str, float]:
-        """What is scored by finding no entity; of other tags, what the most frequent one scores."""
+        """The metrics of tagging no entity; for other tags, of the most frequent one."""
         assert isinstance(rows, TokenLabelDataset)
         assert isinstance(train, TokenLabelDataset)
         known = self._outside
@@ -136,7 +136,7 @@ class TokenClassification(TaskObjective):
             yield {"prediction": one, "label": two} if rows.labelled else {"prediction": one}
 
     def located(self, row: Row, answer: dict[str, Any]) -> dict[str, Any]:
-        """`entities`: label, text, start and end, the first of its tokens and the one behind its last."""
+        """`entities`: label, text, start and end, the first of its tokens and the one after its last."""
         if self.config.scheme == "none":
             return {}
         tokens = self.config.sentence(row, labelled=False)
@@ -153,13 +153,13 @@ class TokenClassification(TaskObjective):
         return sequence_heads.with_head(states[""], "tagger")
 
     def folders(self, model: ModelConfig) -> dict[str, ExportSpec]:
-        """One, with the names of the tags."""
+        """One folder, with the names of the tags."""
         rate, names = self.tagger.dropout.rate, self.config.labels
         settings = {
             "id2label": {str(number): name for number, name in enumerate(names)},
             "label2id": {name: number for number, name in enumerate(names)},
             "classifier_dropout": rate,
-            "classifier_dropout_prob": rate,  # as ALBERT calls it
+            "classifier_dropout_prob": rate,  # ALBERT's name
         }
         return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
 
@@ -179,7 +179,7 @@ class TokenClassification(TaskObjective):
 def _by_row(
     rows: TokenLabelDataset, values_A: NDArray[Any], kept_A: NDArray[np.bool_] | None = None
 ) -> list[list[str]]:
-    """What there is of each token as a list for each row, of those that are kept."""
+    """Values of tokens, of those kept, as a list for each row."""
     row_A = np.repeat(np.arange(rows.count), rows.counts)
     if kept_A is not None:
         row_A, values_A = row_A[kept_A], values_A[kept_A]
