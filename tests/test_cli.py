@@ -182,6 +182,9 @@ def test_a_full_disk_is_told_as_such(
         capsys.readouterr().err
         == "error: run/x.bin: No space left on device\nhint: free some space; what was finished is kept\n"
     )
+    monkeypatch.setattr(pretrain, "run", raising(OSError(errno.ENOSPC, "No space left on device")))
+    assert main(["pretrain-mlm", "r.yaml", "--out", "elsewhere"]) == 3
+    assert capsys.readouterr().err.startswith("error: elsewhere: No space left on device")
 
 
 def test_an_interrupt_ends_with_one_line_and_130(
@@ -199,6 +202,26 @@ def test_a_closed_pipe_is_no_news() -> None:
     closed = f"exec 3> >(exec true); sleep 0.5; {sys.executable} -m nlptool schema pretrain-mlm >&3; echo $?"
     result = subprocess.run(["bash", "-c", closed], capture_output=True, text=True, check=False)
     assert (result.stdout, result.stderr) == ("141\n", "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_nobody_to_tell(closed: str, tmp_path: Path) -> None:
+    line = [
+        "sh",
+        "-c",
+        f'exec "$@" {closed}',
+        "sh",
+        sys.executable,
+        "-m",
+        "nlptool",
+        "recipes",
+        "cp",
+        "demo/bert",
+    ]
+    done = subprocess.run([*line, str(tmp_path / "r.yaml")], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "r.yaml").read_text("utf8").startswith("#")
 
 
 def test_python_m_nlptool_gives_the_exit_code() -> None:

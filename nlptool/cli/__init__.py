@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(arguments: Sequence[str]) -> int:
-    Manner.quiet, Manner.json, Manner.console = False, "--json" in arguments, None
+    Manner.quiet, Manner.json, Manner.console, Manner.out = False, "--json" in arguments, None, None
     notices.speak_by(_note)
     for argument in arguments:
         if any("\ud800" <= sign <= "\udfff" for sign in argument):  # as Python has bytes that are no UTF-8
@@ -115,7 +115,7 @@ def _unexpected(error: Exception) -> int:
 
 def _of_system(error: OSError) -> NlptoolError:
     """What the operating system refused, in one line."""
-    name = str(error.filename or "a file")
+    name = str(error.filename or Manner.out or "a file")
     shown = name if len(name) <= 100 else f"{name[:97]}..."
     if error.errno in PATHS:
         return UsageError(f"{shown}: {error.strerror}", hint="choose another path")

@@ -149,6 +149,8 @@ class Manner:
     """--json: an error is also a line of JSON on stdout, unless a result is there already."""
     console: "Console | None" = None
     """What was made last to print by."""
+    out: "Path | None" = None
+    """The output folder, which a write that fails without a name was meant for."""
 
 
 def console() -> "Console":
@@ -192,6 +194,7 @@ def prepare(
     out: "Path", options: "Options", recipe: "RecipeBlock | None" = None, holds: str | None = None
 ) -> None:
     """Prepare the output folder before anything heavy is imported; several ranks do once they have met, as one."""
+    Manner.out = out
     if "WORLD_SIZE" not in os.environ:
         from nlptool.runs import folder
 

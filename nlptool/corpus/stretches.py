@@ -4,21 +4,25 @@ The files of a source form groups, large ones alone and small ones together; the
 of about STRETCH characters. So neither the number of workers nor a restart moves a bound.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from nlptool.corpus import web
 from nlptool.corpus.config import CorpusSource
 from nlptool.corpus.document import Document
-from nlptool.errors import DataError
-from nlptool.text import corpus, sources
+from nlptool.errors import DataError, NlptoolError
+from nlptool.text import corpus, file_heads, sources
+from nlptool.text.config import Source
 from nlptool.text.corpus import ReadStats
 from nlptool.text.sources import File
 
 STRETCH = 1 << 22  # characters
 GROUP = 1 << 26  # bytes on disk
 PAGE_TO_TEXT = 8  # a page is about twenty times as long as its text
+SOURCE_KEY = re.compile(rf"(?<![\w./-])source\.(?=(?:{'|'.join(Source.model_fields)})\b)")
 FACTS = ("url", "title", "date", "timestamp", "language", "license")
 """Fields that are kept with a document."""
 
@@ -57,13 +61,15 @@ def groups(recipe: Mapping[str, CorpusSource]) -> tuple[list[Group], list[str]]:
     found: list[Group] = []
     notes: list[str] = []
     for name, given in recipe.items():
-        try:
-            source, remarks = sources.installed(given)
-            files = [file for file in sources.files(source) if not _is_beside(file, given)]
-        except DataError as error:
-            error.message = f"sources.{name}: {error.message}"
-            raise
-        notes += remarks
+        with keys_under(f"sources.{name}"):
+            try:
+                source, remarks = sources.installed(given)
+                found_files = sources.files(source, markup=given.pages is not None)
+                files = [file for file in found_files if not _is_beside(file, given)]
+            except DataError as error:
+                error.message = f"sources.{name}: {error.message}"
+                raise
+            notes += remarks if given.pages else [*remarks, *file_heads.look(source, files)]
         if not files:
             found.append(Group(len(found), name, ()))
         held: list[File] = []
@@ -75,6 +81,17 @@ def groups(recipe: Mapping[str, CorpusSource]) -> tuple[list[Group], list[str]]:
         if held:
             found.append(Group(len(found), name, tuple(held)))
     return found, notes
+
+
+@contextmanager
+def keys_under(block: str) -> Iterator[None]:
+    """An error of reading names the keys of `source`, as `tokenize` has them; here they are those of `block`."""
+    try:
+        yield
+    except NlptoolError as error:
+        error.message = SOURCE_KEY.sub(f"{block}.", error.message)
+        error.hint = SOURCE_KEY.sub(f"{block}.", error.hint) if error.hint else None
+        raise
 
 
 def _is_beside(file: sources.File, source: CorpusSource) -> bool:
@@ -92,13 +109,14 @@ def stretches(group: Group, source: CorpusSource, tally: ReadStats) -> Iterator[
         else corpus.of_files(source, group.files, tally, FACTS)
     )
     stretch = STRETCH * PAGE_TO_TEXT if source.has_markup else STRETCH
-    for document in documents:
-        fields = document.fields or {}
-        facts = {name: value for name in FACTS if isinstance(value := fields.get(name), str)}
-        held.append(Document(document.id, group.source, document.text, facts))
-        length += len(document.text)
-        if length >= stretch:
-            yield Part(group.number, number), held
-            held, length, number = [], 0, number + 1
+    with keys_under(f"sources.{group.source}"):
+        for document in documents:
+            fields = document.fields or {}
+            facts = {name: value for name in FACTS if isinstance(value := fields.get(name), str)}
+            held.append(Document(document.id, group.source, document.text, facts))
+            length += len(document.text)
+            if length >= stretch:
+                yield Part(group.number, number), held
+                held, length, number = [], 0, number + 1
     if held:
         yield Part(group.number, number), held

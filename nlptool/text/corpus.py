@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from lzma import LZMAError
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from nlptool.errors import DataError
 from nlptool.manifests import os_error_text
@@ -89,10 +89,10 @@ def of_files(
         yield from _clean("pydoc_data", _python_documentation(), source, tally)
     for file in files:
         name = f"{package}/{file.path.name}" if package else str(file.path)
-        yield from _clean(name, _records(file, source, tally, beside), source, tally)
+        yield from _clean(name, records(file, source, tally, beside), source, tally)
 
 
-def _records(file: sources.File, source: Source, tally: ReadStats, beside: Sequence[str] = ()) -> Read:
+def records(file: sources.File, source: Source, tally: ReadStats, beside: Sequence[str] = ()) -> Read:
     """The records of a file; `tally.read` follows the position in it."""
     start = tally.read
     try:
@@ -100,24 +100,29 @@ def _records(file: sources.File, source: Source, tally: ReadStats, beside: Seque
             how = source.document_boundary or "blank-line"
             match file.format:
                 case "text":
-                    records = readers.read_text(stream, how)
+                    found = readers.read_text(stream, how)
                 case "jsonl":
-                    records = readers.read_jsonl(stream, source.field)
+                    found = readers.read_jsonl(stream, source.field)
                 case "csv":
                     usual = "\t" if ".tsv" in file.path.suffixes else ","
                     quoted = source.quoting != "none"
-                    records = read_csv(stream, source.field, source.delimiter or usual, quoted=quoted)
+                    found = read_csv(stream, source.field, source.delimiter or usual, quoted=quoted)
                 case "parquet":
-                    records = readers.read_parquet(file, source.field, beside)
+                    found = readers.read_parquet(file, source.field, beside)
             if file.format != "text" and how in ("blank-line", "file") and source.document_boundary:
-                records = _joined(records, how)
-            for record in records:
+                found = _joined(found, how)
+            for record in found:
                 tally.read = start + raw.tell()
                 yield record
     except BROKEN as error:
-        detail = f"the file breaks off or is damaged ({os_error_text(error)})"
-        yield BadRecord(0, "damaged file", detail, "fetch or write the file anew")
+        yield damaged(error)
     tally.read = start + file.size
+
+
+def damaged(error: Exception) -> BadRecord:
+    """What is said of a file that cannot be read to its end. error: one of BROKEN."""
+    detail = f"the file breaks off or is damaged ({os_error_text(error)})"
+    return BadRecord(0, "damaged file", detail, "fetch or write the file anew")
 
 
 def _joined(records: Read, documents: str) -> Read:
@@ -163,7 +168,7 @@ def _clean(name: str, records: Read, source: Source, tally: ReadStats) -> Iterat
     for record in records:
         if isinstance(record, BadRecord):
             if source.on_error == "stop":
-                _stop(name, record)
+                raise unreadable(name, record)
             tally.dropped[record.reason] += 1
             continue
         text = _repair(record.text, tally)
@@ -178,9 +183,10 @@ def _clean(name: str, records: Read, source: Source, tally: ReadStats) -> Iterat
             yield Document(f"{name}:{record.line}", part, record.fields)
 
 
-def _stop(name: str, record: BadRecord) -> NoReturn:
+def unreadable(name: str, record: BadRecord) -> DataError:
+    """What is said of a record of the file `name` that could not be read."""
     place = f"{name}:{record.line}" if record.line else name
-    raise DataError(
+    return DataError(
         f"{place}: {record.detail}",
         hint=f"{record.hint}; or source.on_error=drop leaves it out and counts it",
     )

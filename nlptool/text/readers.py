@@ -6,6 +6,7 @@ lines between documents.
 """
 
 import bz2
+import codecs
 import gzip
 import json
 import lzma
@@ -95,14 +96,27 @@ def _document(data: bytes, line: int, offset: int, documents: str, cut: bool) ->
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        at = line + data.count(b"\n", 0, error.start)
-        found = f"the byte 0x{data[error.start]:02x} at offset {offset + error.start:,} is not UTF-8"
-        return BadRecord(at, "invalid UTF-8", found, encoding_hint(data, first=offset == 0))
+        return _not_utf8(data, error.start, line, offset)
     if offset == 0:
         text = text.removeprefix("\ufeff")
     if documents != "file" and not cut:
         text = text.removesuffix("\n").removesuffix("\r")
     return Record(line, text, cut)
+
+
+def not_utf8(head: bytes, *, whole: bool) -> BadRecord | None:
+    """What is said of a text file's beginning that is not UTF-8; None where it is. whole: the file ends with it."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=whole)
+    except UnicodeDecodeError as error:
+        return _not_utf8(head, error.start, line=1, offset=0)
+    return None
+
+
+def _not_utf8(data: bytes, at: int, line: int, offset: int) -> BadRecord:
+    found = f"the byte 0x{data[at]:02x} at offset {offset + at:,} is not UTF-8"
+    number = line + data.count(b"\n", 0, at)
+    return BadRecord(number, "invalid UTF-8", found, encoding_hint(data, first=offset == 0))
 
 
 def read_jsonl(stream: IO[bytes], field: str) -> Read:

@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
@@ -17,6 +18,8 @@ Format = Literal["text", "jsonl", "csv", "parquet"]
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
+PAGES = {".xml": "mediawiki", ".html": "html", ".htm": "html", ".warc": "warc", ".wet": "wet"}
+"""Files of markup, by suffix, and the `pages` of a corpus's source that takes their text out."""
 FORMATS: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -79,13 +82,14 @@ def _python_documentation(source: Source) -> Source:
     return source.model_copy(update={"package": "pydoc_data"})
 
 
-def files(source: Source) -> list[File]:
+def files(source: Source, *, markup: bool = False) -> list[File]:
     """Every file the source names, in order, each once.
 
+    markup: accept web pages, archives of pages and dumps of a wiki, whose text the caller extracts.
     Raises DataError for missing or unreadable files, RecipeError for documents that a format does not support.
     """
     paths = dict.fromkeys(path for pattern in source.files for path in _match(pattern))
-    found = [_inspect(path, source.format) for path in paths]
+    found = [_inspect(path, source.format, markup=markup) for path in paths]
     given = [key for key in ("delimiter", "quoting") if getattr(source, key) is not None]
     if given and not any(file.format == "csv" for file in found):
         raise RecipeError(
@@ -127,7 +131,7 @@ def _inside(folder: Path) -> list[Path]:
             f"{folder}: no text; {folder_kinds.describe(folder)}",
             hint="name a folder or files that hold text",
         )
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    paths = sorted(_walked(folder))
     shown = [
         path
         for path in paths
@@ -136,6 +140,22 @@ def _inside(folder: Path) -> list[Path]:
     if not shown:
         raise DataError(f"{folder}: the folder holds no file", hint="name a folder or files that hold text")
     return shown
+
+
+def _walked(folder: Path) -> Iterator[Path]:
+    """All files under a folder, also behind links to folders, each folder once, so that a circle of links ends."""
+    seen: set[str] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        for name in names:
+            path = Path(root, name)
+            if path.is_file() or path.is_symlink():
+                yield path
 
 
 def saved_tables(folder: Path) -> list[Path]:
@@ -163,7 +183,7 @@ def _near(path: Path) -> str:
     return f"{'the current folder' if folder == Path() else folder} holds {shown or 'nothing'}"
 
 
-def _inspect(path: Path, given: Format | None) -> File:
+def _inspect(path: Path, given: Format | None, *, markup: bool) -> File:
     if path.is_symlink() and not path.exists():
         raise DataError(f"{path}: a link to a file that is not there", hint="mend or remove the link")
     if not path.is_file():  # a pipe would block for ever, and cannot be read twice
@@ -172,6 +192,13 @@ def _inspect(path: Path, given: Format | None) -> File:
     if set(suffixes[-2:]) & set(ARCHIVES):
         raise DataError(f"{path}: archives are not read", hint="unpack it and name the folder instead")
     compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
+    pages = None if given or markup or not suffixes else PAGES.get(suffixes[-1])
+    if pages is not None:
+        raise DataError(
+            f"{path}: markup ({suffixes[-1]}), whose tags would be read as text",
+            hint=f"nlptool corpus takes the text out: sources.NAME.files={path} sources.NAME.pages={pages}; "
+            "source.format=text reads it as it is",
+        )
     format_ = given or FORMATS.get(suffixes[-1] if suffixes else "", "text")
     if format_ == "parquet" and compression:
         raise DataError(

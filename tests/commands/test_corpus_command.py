@@ -324,6 +324,8 @@ def test_a_dry_run_writes_nothing(work: Path, capsys):
             "no document is left; the rule gopher_quality.min_words",
         ),
         (["sources.web.field=body"], 3, "web.jsonl:1: no field 'body'"),
+        (["sources.web.field=body", "--dry-run"], 3, "sources.web.on_error=drop"),
+        (["sources.web.delimiter=;"], 2, "sources.web.delimiter: none of the files is csv"),
         (["--resume", "runs/other"], 2, "--resume auto"),
     ],
 )

@@ -193,7 +193,7 @@ def test_resuming_where_nothing_is_finished_starts(recipe: tokenize.Recipe):
 def test_a_dry_run_writes_nothing(recipe: tokenize.Recipe, corpus: Path):
     speech = run(recipe, Options(dry_run=True, json=True))
     facts = json.loads(speech.out.getvalue())
-    assert facts["bytes"] == corpus.stat().st_size
+    assert (facts["bytes"], facts["files"]) == (corpus.stat().st_size, "1: 1 text")
     assert "300 tokens" in facts["tokenizer"]
     assert "corpus.txt" in run(recipe, Options(dry_run=True)).out.getvalue()
     assert left(recipe) == []

@@ -53,7 +53,7 @@ def response(url: str, body: bytes, *headers: str, status: str = "200 OK", kind:
 def pages_of(path: Path, **keys: Any) -> tuple[list[Document], ReadStats]:
     source = CorpusSource(files=(str(path),), pages=keys.pop("pages", "warc"), **keys)
     tally = ReadStats()
-    return list(web.of_files(source, sources.files(source), tally)), tally  # type: ignore[arg-type]
+    return list(web.of_files(source, sources.files(source, markup=True), tally)), tally  # type: ignore[arg-type]
 
 
 def test_an_archive_becomes_a_corpus_of_its_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):

@@ -15,6 +15,7 @@ from nlptool.errors import DataError, RecipeError
 from nlptool.text import readers, sources
 from nlptool.text.config import Source
 from nlptool.text.corpus import MAX_WHITESPACE_RUN, ReadStats, documents, find
+from nlptool.text.file_heads import formats, look
 
 
 def fails(source: Source) -> tuple[str, str]:
@@ -33,6 +34,7 @@ def drops(source: Source) -> tuple[list[str], dict[str, int]]:
 
 
 def write(path: Path, content: str | bytes) -> Source:
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return Source(files=str(path))
 
@@ -309,6 +311,55 @@ def test_a_dangling_link_and_an_archive_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_bytes(b"")
     with pytest.raises(DataError, match="archives are not read"):
         find(Source(files=f"{tmp_path}/a.tar.gz"))
+
+
+def test_markup_is_refused_with_the_command_that_takes_its_text_out(tmp_path: Path) -> None:
+    for name, pages in (("dump.xml.bz2", "mediawiki"), ("a.HTML", "html"), ("b.warc.gz", "warc")):
+        source = write(tmp_path / name, "<a>One.</a>")
+        message, hint = fails(source)
+        assert message.startswith(f"{tmp_path}/{name}: markup (")
+        assert f"sources.NAME.pages={pages};" in hint
+        assert [file.path.name for file in sources.files(source, markup=True)] == [name]
+    assert drops(Source(files=str(tmp_path / "a.HTML"), format="text")) == (["<a>One.</a>"], {})
+
+
+def test_links_to_folders_are_followed_and_circles_of_them_end(tmp_path: Path) -> None:
+    write(tmp_path / "there" / "b.txt", "B.")
+    write(tmp_path / "here" / "a.txt", "A.")
+    (tmp_path / "here" / "more").symlink_to("../there")
+    (tmp_path / "there" / "back").symlink_to("../here")
+    found = sources.files(Source(files=(str(tmp_path / "here"),)))
+    assert [str(file.path.relative_to(tmp_path)) for file in found] == ["here/a.txt", "here/more/b.txt"]
+
+
+def test_of_many_files_all_that_begin_badly_are_named_at_once(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / f"korean-{number}.txt", "국민 여러분".encode("cp949"))
+        write(tmp_path / f"good-{number}.txt", "국민 여러분")
+    write(tmp_path / "a.jsonl", '{"body": "One."}\n')
+    write(tmp_path / "cut.txt", "여" * 30_000)  # whose head ends within a character
+    source = Source(files=(str(tmp_path),))
+    files = sources.files(source)
+    with pytest.raises(DataError) as caught:
+        look(source, files)
+    first, record, korean = caught.value.message.split("\n")
+    assert first == "4 of 8 files begin with what cannot be read:"
+    assert "a.jsonl:1: no field 'text'; it has body: set source.field=body" in record
+    assert "korean-0.txt:1: the byte 0xb1 at offset 0 is not UTF-8 (2 other files alike): " in korean
+    assert "iconv -f CP949" in korean
+    dropped = look(source.model_copy(update={"on_error": "drop"}), files)
+    assert [line.endswith("dropped and counted, as all that is like it") for line in dropped] == [True, True]
+    assert look(source, [file for file in files if "good" in file.path.name]) == []
+    assert formats(files) == "8: 7 text, 1 jsonl"
+    odd = write(tmp_path / "README", "One.")
+    assert formats(sources.files(odd)) == "1: 1 text; text: 1 without a suffix"
+
+
+def test_one_file_that_begins_badly_is_told_as_reading_it_would(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.txt.gz", gzip.compress(b"One." * 9)[:-12])
+    with pytest.raises(DataError) as caught:
+        look(source, sources.files(source))
+    assert (caught.value.message, caught.value.hint) == fails(source)
 
 
 def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from nlptool.corpus.filter_config import Filters
 from nlptool.corpus.index import Indexed
 from nlptool.corpus.pipeline import Blocks, blocks
 from nlptool.corpus.quality import Classifier, load, save, train
+from nlptool.corpus.stretches import keys_under
 from nlptool.errors import UsageError
 from nlptool.formatting import counted, percent
 from nlptool.launch import cpus
@@ -58,7 +59,8 @@ class CorpusSetup:
             return found
         assert quality.positive is not None  # the recipe has both or a model
         assert quality.negative is not None
-        found = train(_texts(quality.positive), _texts(quality.negative), quality, self.seed)
+        positive, negative = _texts(quality.positive, "positive"), _texts(quality.negative, "negative")
+        found = train(positive, negative, quality, self.seed)
         accuracy, area = found.facts["heldout_accuracy"], found.facts["heldout_roc_auc"]
         console.note(
             f"quality: trained on {counted(found.facts['positive_samples'], 'good documents')} and "
@@ -92,9 +94,10 @@ class CorpusSetup:
             return
         if quality.model is not None:
             load(Path(quality.model))
-        for source in (quality.positive, quality.negative):
-            if source is not None:
-                corpus.find(source)
+        for name in ("positive", "negative"):
+            if (source := getattr(quality, name)) is not None:
+                with keys_under(f"quality.{name}"):
+                    corpus.find(source)
 
     def plan(self, classifier: Classifier | None = None) -> Blocks:
         """What workers do. Raises DataError where a benchmark is not there, UsageError where a package is not."""
@@ -143,8 +146,9 @@ class CorpusSetup:
         return (fields[key].description or "") if key in fields else ""
 
 
-def _texts(source: Source) -> Iterator[str]:
-    return (document.text for document in corpus.documents(source, ReadStats()))
+def _texts(source: Source, name: str) -> Iterator[str]:
+    with keys_under(f"quality.{name}"):
+        yield from (document.text for document in corpus.documents(source, ReadStats()))
 
 
 def _benchmarks(block: Decontaminate) -> Iterator[Benchmark]:

