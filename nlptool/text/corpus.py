@@ -168,7 +168,7 @@ def _clean(name: str, records: Read, source: Source, tally: ReadStats) -> Iterat
     for record in records:
         if isinstance(record, BadRecord):
             if source.on_error == "stop":
-                raise unreadable(name, record)
+                raise record_error(name, record)
             tally.dropped[record.reason] += 1
             continue
         text = _repair(record.text, tally)
@@ -183,7 +183,7 @@ def _clean(name: str, records: Read, source: Source, tally: ReadStats) -> Iterat
             yield Document(f"{name}:{record.line}", part, record.fields)
 
 
-def unreadable(name: str, record: BadRecord) -> DataError:
+def record_error(name: str, record: BadRecord) -> DataError:
     """What is said of a record of the file `name` that could not be read."""
     place = f"{name}:{record.line}" if record.line else name
     return DataError(

@@ -51,11 +51,11 @@ def look(source: Source, files: Sequence[File]) -> list[str]:
     if not found:
         return []
     if source.on_error == "drop":
-        return [f"{_told(same)}: dropped and counted, as all that is like it" for same in _alike(found)]
+        return [f"{_described(same)}: dropped and counted, as all that is like it" for same in _alike(found)]
     if len(found) == 1:
-        raise corpus.unreadable(str(found[0].file.path), found[0].record)
+        raise corpus.record_error(str(found[0].file.path), found[0].record)
     kinds = _alike(found)
-    lines = [f"  {_told(same)}: {same[0].record.hint}" for same in kinds[:SHOWN]]
+    lines = [f"  {_described(same)}: {same[0].record.hint}" for same in kinds[:SHOWN]]
     lines += [f"  and {counted(len(kinds) - SHOWN, 'other kinds of faults')}"] * (len(kinds) > SHOWN)
     raise DataError(
         f"{len(found):,} of {counted(len(files), 'files')} begin with what cannot be read:\n"
@@ -73,7 +73,7 @@ def _alike(found: Sequence[Fault]) -> list[list[Fault]]:
     return list(kinds.values())
 
 
-def _told(same: Sequence[Fault]) -> str:
+def _described(same: Sequence[Fault]) -> str:
     file, record = same[0]
     place = f"{file.path}:{record.line}" if record.line else str(file.path)
     more = f" ({counted(len(same) - 1, 'other files')} alike)" if same[1:] else ""
