@@ -1,4 +1,4 @@
-"""The recipe block that all kinds of prompted task share, and the instance that a row becomes. No torch here."""
+"""The base recipe block of prompted tasks, and the instances made from rows. No torch here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Self
@@ -15,7 +15,7 @@ from nlptool.text.tabular import Row
 
 
 class PromptSource(HubDataset):
-    """A data set of the hub, or a rule that makes rows."""
+    """A data set of the hub, or a rule that generates rows."""
 
     hub: str = Field("", description="id of the data set, e.g. aps/super_glue; none: synthetic rows")
     synthetic: Literal["arithmetic", "scrambling"] | None = Field(
@@ -36,22 +36,22 @@ class PromptSource(HubDataset):
 
 
 class Instance(NamedTuple):
-    """One row as a prompt with its answers. All answers are scored; where the answer is generated, none."""
+    """One row as a prompt with its answers. All answers are scored; for generated answers there are none."""
 
     place: str
     part: str
     prompts: tuple[str, ...]
-    """The text before each answer; mostly one and the same."""
+    """The text before each answer; usually the same."""
     answers: tuple[str, ...]
-    """What may follow the prompt, with the space in front of it."""
+    """Possible continuations of the prompt, with their leading space."""
     names: tuple[str, ...]
-    """The answers without that space; length normalisation counts these."""
+    """The answers without that space, whose length normalises scores."""
     gold: int
     """Index of the right answer."""
     references: tuple[str, ...] = ()
-    """Texts that are right as a generated answer."""
+    """Right answers, for generated ones."""
     truncatable: tuple[int, int] = (0, 0)
-    """Start and end of the text in the prompt that may lose its end: that of the column `shorten`."""
+    """Start and end of the text in the prompt that may be truncated: that of the column `shorten`."""
 
     def truncated(self, kept: int) -> "Instance":
         """The instance with only the first `kept` characters of the text that may be truncated."""
@@ -60,12 +60,12 @@ class Instance(NamedTuple):
 
     @property
     def fewshot_example(self) -> str:
-        """The prompt with its right answer, as a few-shot example has it."""
+        """The prompt with its right answer, as a few-shot example."""
         return self.prompts[self.gold] + self.answers[self.gold]
 
     @property
     def row(self) -> str:
-        """The place of the row it was made of; a dialogue is one row with an instance for each turn."""
+        """The place of its row; a dialogue is one row with an instance for each turn."""
         return self.place.partition(TURN)[0]
 
 
@@ -78,14 +78,14 @@ class Response(NamedTuple):
     greedy: bool = False
     """Whether each token of the answer has the highest probability."""
     cut: int = 0
-    """Tokens cut off at the beginning of the prompt, to fit the model's positions."""
+    """Tokens truncated at the beginning of the prompt, to fit the model's positions."""
     text: str = ""
 
 
 class PromptConfig(RecipeBlock):
-    """A prompted task: rows, the prompt made of a row, and the metrics of the responses.
+    """A prompted task: rows, a prompt for each, and metrics of the responses.
 
-    Columns have the names of the hub's data set, so that a folder with the same rows reads alike.
+    Columns have the names of the hub's data set, so that a folder with the same rows can replace it.
     """
 
     source: PromptSource | None = Field(
@@ -106,7 +106,7 @@ class PromptConfig(RecipeBlock):
 
     @property
     def generation(self) -> GenerationConfig | None:
-        """How an answer is generated; None where answers are given and scored."""
+        """How an answer is generated; None if given answers are scored."""
         return None
 
     def instance(self, row: Row, part: str) -> Instance:
@@ -120,16 +120,16 @@ class PromptConfig(RecipeBlock):
         raise NotImplementedError
 
     def baselines(self, instances: Sequence[Instance]) -> Mapping[str, float]:
-        """Scores without a model: `chance` and `majority`, in the unit of the main metric, where they are known."""
+        """Scores without a model: `chance` and `majority`, in the unit of the main metric, if they are defined."""
         raise NotImplementedError
 
     def require_packages(self) -> None:
         """Raise UsageError where a metric's package is missing."""
 
     def remarks(self, instances: Sequence[Instance]) -> list[str]:
-        """What the user should know of these instances before their scores are read."""
+        """Notes on these instances that matter for their scores."""
         return []
 
     def requests(self, instance: Instance, prefix: str) -> list[tuple[str, str]]:
-        """Context and answer of each response that `compute_metrics` needs, with `prefix` before the prompts."""
+        """Context and answer of each response needed by `compute_metrics`, with `prefix` before the prompts."""
         return [(prefix + p, a) for p, a in zip(instance.prompts, instance.answers, strict=True)]

@@ -1,7 +1,7 @@
 """Contamination: which instances overlap with a training text by N-grams of words (Brown et al. 2020, appendix C).
 
-Words are lower-cased and without punctuation. N is the 5th percentile of the instances' lengths in words, at least 8
-and at most 13; for synthetic rows at least 2. An instance is dirty if a training document has any of its N-grams.
+Words are in lower case without punctuation. N is the 5th percentile of the instances' lengths in words, between 8
+and 13; for synthetic rows at least 2. An instance is dirty if a training document has any of its N-grams.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ class Contamination(NamedTuple):
 
 
 def search_tasks(runs: Sequence[TaskRun], documents: Iterable[str]) -> list[Contamination]:
-    """The contamination of each task; documents are read once for all."""
+    """The contamination of each task; the documents are read once."""
     searches = []
     for run in runs:
         texts = [instance.fewshot_example for instance in run.instances]
@@ -51,7 +51,7 @@ def training_documents(store: "TokenStore") -> Iterator[str]:
 
 
 class Search:
-    """The N-grams of instances, searched in document after document."""
+    """Searches the N-grams of instances in documents."""
 
     def __init__(self, texts: Sequence[str], n: int) -> None:
         self.n = n
@@ -62,7 +62,7 @@ class Search:
         self._found = np.zeros(len(self._known), bool)
 
     def add(self, document: str) -> None:
-        """Mark the N-grams that a document has."""
+        """Mark the N-grams of a document."""
         self.add_hashes(hashes(document))
 
     def add_hashes(self, word_hashes: Hashes) -> None:
@@ -74,5 +74,5 @@ class Search:
 
     @property
     def dirty(self) -> list[bool]:
-        """Whether a document had one of an instance's N-grams, for each instance."""
+        """Whether any document had one of an instance's N-grams, for each instance."""
         return [bool(self._found[places].any()) for places in self._places]

@@ -1,4 +1,4 @@
-"""The data set of a prompted task: a folder, a file, the hub, or a rule that makes its rows."""
+"""The data set of a prompted task: a folder, a file, the hub, or generated rows."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -16,9 +16,9 @@ from nlptool.text.tabular import Row
 class PromptDataset:
     """The rows of one task, by part and split.
 
-    name: the task's, as `superglue/boolq`. folder: holds a folder for each task, with a file for each split, or a file
-    for each task; None: the hub. own: a folder with a file for each split of this task alone, or the file of its
-    questions.
+    name: the task's, such as `superglue/boolq`. folder: has a folder for each task, with a file for each split, or a
+    file for each task; None: the hub. own: a folder with a file for each split of this task alone, or the file of
+    its questions.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class PromptDataset:
         self.task, self.name, self.folder, self.own, self.seed = task, name, folder, own, seed
 
     def parts(self) -> list[str]:
-        """The parts of the task that are there, or one without a name. Raises DataError where none is."""
+        """The existing parts of the task, or one without a name. Raises DataError if there is none."""
         source = self.task.source
         if source is None or not source.parts:
             return [""]
@@ -42,16 +42,16 @@ class PromptDataset:
         return found
 
     def rows(self, part: str, limit: int | None) -> list[Row]:
-        """The first rows of the evaluated split. Raises DataError where there is none, or one is faulty."""
+        """The first rows of the evaluated split. Raises DataError if it is empty, or a row is faulty."""
         found = list(islice(self._read(part, self.task.validation), limit))
         if not found:
             raise DataError(f"{self.name}: the split {self.task.validation} has no row")
         return found
 
     def examples(self, part: str) -> list[Row]:
-        """All rows that few-shot examples are sampled from: those of the training split.
+        """All rows from which few-shot examples are sampled: those of the training split.
 
-        Where the task or the folder has none, those of the evaluated split.
+        If there is none, those of the evaluated split.
         """
         split = self.task.train
         if split is None or (self._local() is not None and not self._files(part, split)):
@@ -86,16 +86,16 @@ class PromptDataset:
         return self.own or self.folder
 
     def _place(self, part: str, split: str) -> Path:
-        """Where a split's file would be found, without its ending."""
+        """Expected place of a split's file, without its suffix."""
         inside = self.own or Path(self.folder or "") / self._names()[-1]
         return inside / part / split
 
     def _names(self) -> list[str]:
-        """Under which the task may be found in a folder: superglue/boolq, boolq."""
+        """Possible names of the task in a folder: superglue/boolq, boolq."""
         return list(dict.fromkeys([self.name, Path(self.name).name]))
 
     def _files(self, part: str, split: str) -> list[File]:
-        """The files of a split; none where it is not there."""
+        """The files of a split; empty if it does not exist."""
         if self.own is not None and self.own.is_file():
             beside = tabular.files(self.own.parent, self.own.name.partition(".")[0])
             return [file for file in beside if file.path == self.own] if split == self.task.validation else []
@@ -113,7 +113,7 @@ class PromptDataset:
 
 
 def _of_part(folder: Path, part: str, split: str, validation: str) -> list[File]:
-    """FOLDER/SPLIT.*; of a part FOLDER/PART/SPLIT.*, or FOLDER/PART.*, which holds its questions."""
+    """FOLDER/SPLIT.*; for a part FOLDER/PART/SPLIT.*, or FOLDER/PART.* with its questions."""
     if not part:
         return tabular.files(folder, split)
     if (folder / part).is_dir():

@@ -1,5 +1,5 @@
-"""Few-shot examples: sampled for each instance by seed and number, so that all models, in any order of evaluation, have
-the same ones (Brown et al. 2020, section 2.4: new examples for each instance).
+"""Few-shot examples, sampled for each instance by seed and number, so that they do not depend on the model or the
+order of evaluation (Brown et al. 2020, section 2.4: new examples for each instance).
 """
 
 import random
@@ -12,7 +12,7 @@ from nlptool.text.tabular import Row
 
 
 class FewShotPool:
-    """The examples of a split that few-shot examples are sampled from; a row becomes an instance when it is sampled."""
+    """The rows from which few-shot examples are sampled; a row becomes an instance when it is sampled."""
 
     def __init__(self, task: PromptConfig, rows: Sequence[Row], part: str = "") -> None:
         self._task, self._rows, self._part = task, rows, part
@@ -30,10 +30,10 @@ class FewShotPool:
 def sample_examples(
     pool: FewShotPool, instance: Instance, number: int, shots: int, seed: int
 ) -> list[Instance]:
-    """`shots` different examples for instance `number`, the first sampled one last.
+    """`shots` distinct examples for instance `number`, the first sampled one last.
 
-    So the examples of fewer shots are the last ones of more. None is of the instance's own row or has its text.
-    Raises DataError where the pool has fewer.
+    So the examples of fewer shots are the last ones of more. Examples of the instance's own row or with its text are
+    excluded. Raises DataError where the pool has too few.
     """
     rng = random.Random(f"{seed}/{number}")
     examples: list[Instance] = []
@@ -57,14 +57,14 @@ def fewshot_prefix(description: str, delimiter: str, examples: Sequence[Instance
 
 
 def _same_text(one: Instance, other: Instance) -> bool:
-    """Whether two instances have the same prompts; where these are empty, as in minimal pairs, the same answer."""
+    """Whether two instances have the same prompts; if these are empty, as in minimal pairs, the same answer."""
     if any(prompt.strip() for prompt in one.prompts):
         return one.prompts == other.prompts
     return one.fewshot_example == other.fewshot_example
 
 
 def _permutation(total: int, rng: random.Random) -> Iterator[int]:
-    """All indices in random order, lazily (Fisher and Yates; only what was moved is in memory)."""
+    """All indices in random order, lazily (Fisher-Yates; only moved entries are in memory)."""
     moved: dict[int, int] = {}
     for at in range(total):
         other = rng.randrange(at, total)

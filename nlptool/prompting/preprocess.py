@@ -1,7 +1,7 @@
-"""Preprocessing rules by name, for rows whose columns alone do not make a prompt.
+"""Preprocessing rules by name, for rows whose columns do not suffice for a prompt.
 
-A rule takes a row with the hub's columns and gives rows with further ones. Where lm-eval 0.4 has the task, the texts
-are those of its function for it, which is named. A new rule is a function here, named as `prepare` names it.
+A rule maps a row with the hub's columns to rows with further ones. If lm-eval 0.4 has the task, the texts are those
+of its function, which is named. A new rule is a function here, under the name used in tasks.
 """
 
 import re
@@ -15,7 +15,7 @@ from nlptool.text.tabular import Row
 
 Rule = Callable[[Row], Iterator[Row]]
 
-TURN = ", turn "  # stands in the place of a question that is one of several made of a row
+TURN = ", turn "  # separates the place of a row from the number of its question
 CONNECTORS = {"cause": "because", "effect": "therefore", "원인": "왜냐하면", "결과": "그래서"}
 
 
@@ -29,7 +29,7 @@ def _rule(function: Rule) -> Rule:
 
 @_rule
 def last_word(row: Row) -> Iterator[Row]:
-    """`before` and `word` of column `text`: all but the last word, and that (lm-eval's lambada_openai)."""
+    """`before` and `word` of column `text`: all but the last word, and the last word (lm-eval's lambada_openai)."""
     before, space, word = row.text("text").rpartition(" ")
     if not space or not word:
         raise DataError(f"{row.place}: column 'text' has no last word behind a space")
@@ -38,7 +38,7 @@ def last_word(row: Row) -> Iterator[Row]:
 
 @_rule
 def agnews(row: Row) -> Iterator[Row]:
-    """`text`: title and description, where a row has these two instead."""
+    """`text`: title and description, if a row has these two instead."""
     yield row if "text" in row.values else _with(row, text=f"{row.text('title')} {row.text('description')}")
 
 
@@ -60,7 +60,7 @@ def hellaswag(row: Row) -> Iterator[Row]:
 
 @_rule
 def copa(row: Row) -> Iterator[Row]:
-    """`clause`: the premise without its full stop, and because or therefore; `ending1` and `ending2`: in lower case.
+    """`clause`: the premise without its full stop, and because or therefore; `ending1`, `ending2`: in lower case.
 
     As lm-eval's copa and GPT-3's (Brown et al. 2020, appendix G).
     """
@@ -82,7 +82,7 @@ def kobest_copa(row: Row) -> Iterator[Row]:
 def coqa(row: Row) -> Iterator[Row]:
     """A row for each turn: `history` of questions and answers before it, `question`, and `texts`, all answers to it.
 
-    As CoQA's own script scores it, every turn. The text of the last turn is lm-eval's, which evaluates no other.
+    Every turn, as CoQA's own script does. The text of the last turn is lm-eval's, which evaluates no other.
     """
     questions, answers = _texts(row, "questions.input_text"), _texts(row, "answers.input_text")
     more = row.values.get("additional_answers") or {}
@@ -98,7 +98,7 @@ def coqa(row: Row) -> Iterator[Row]:
 
 @_rule
 def quac(row: Row) -> Iterator[Row]:
-    """A row for each turn: `history`, `question`, `answer`, that of the dialogue, and `texts`, all answers."""
+    """A row for each turn: `history`, `question`, `answer` of the dialogue, and `texts`, all answers."""
     questions, answers = _texts(row, "questions"), _texts(row, "orig_answers.texts")
     texts = row.get("answers.texts")
     if len(questions) != len(answers) or not isinstance(texts, list) or len(texts) != len(questions):
@@ -117,7 +117,7 @@ def foundry(row: Row) -> Iterator[Row]:
 
 @_rule
 def wic(row: Row) -> Iterator[Row]:
-    """`shown`: the word as the first sentence has it (lm-eval's wic)."""
+    """`shown`: the word as it appears in the first sentence (lm-eval's wic)."""
     start, end = row.get("start1"), row.get("end1")
     if not isinstance(start, int) or not isinstance(end, int):
         raise DataError(
@@ -180,7 +180,7 @@ def _without_marks(text: str) -> str:
 
 
 def _joined(text: str) -> str:
-    """Words and signs that were set apart, put together (lm-eval's general_detokenize)."""
+    """Join words and punctuation that were tokenized (lm-eval's general_detokenize)."""
     for apart, together in ((" n't", "n't"), (" )", ")"), ("( ", "("), ('" ', '"'), (' "', '"')):
         text = text.replace(apart, together)
     return re.sub(r" (['.,])", r"\1", text)
@@ -190,7 +190,7 @@ Preprocess = Annotated[str, OneOf(RULES)]
 
 
 def preprocess(row: Row, name: Preprocess | None) -> Iterator[Row]:
-    """The rows that a rule makes of one; None: the row. Raises DataError, with the row's place, for a faulty row."""
+    """The rows that a rule makes of one; None: the row itself. Raises DataError, with its place, for a faulty row."""
     if name is None:
         yield row
     else:

@@ -21,7 +21,7 @@ from nlptool.prompting.config import Response
 from nlptool.prompting.requests import TaskRun
 from nlptool.text.tokenizer import Tokenizer
 
-GENERATION_BATCH = 32  # prompts that are continued together
+GENERATION_BATCH = 32  # prompts continued in one batch
 Requests = Sequence[tuple[str, str]]
 """The contexts and answers of one instance."""
 
@@ -29,8 +29,8 @@ Requests = Sequence[tuple[str, str]]
 class PromptedModel:
     """A Hugging Face folder; config, tokenizer and weights are each loaded at first use.
 
-    name: as the recipe has it; label: as tables have it. batch_size: prompts that are continued together, and rows that
-    an encoder reads at once; None: GENERATION_BATCH, and as many as scoring.BATCH tokens have.
+    name: in the recipe; label: in tables. batch_size: prompts continued in one batch, and rows that an encoder reads
+    at once; None: GENERATION_BATCH, and as many as scoring.BATCH tokens have.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class PromptedModel:
 
     @property
     def missing_capability(self) -> str | None:
-        """Why it cannot score answers; None where it can. Loads an encoder's weights."""
+        """Why it cannot score answers; None if it can. Loads an encoder's weights."""
         try:
             if not self.is_decoder:
                 _ = self._scorer
@@ -87,13 +87,13 @@ class PromptedModel:
         return sum(tensor.numel() for tensor in self._pretrained.state.values())
 
     def score_kind(self, generation: GenerationConfig | None) -> str:
-        """What its metrics are computed from."""
+        """The kind of its scores."""
         return "generation" if generation else self._scorer.kind
 
     def max_context(self, generation: GenerationConfig | None) -> int:
-        """Tokens that a context with its answer may have: two positions may go to special tokens around them.
+        """Most tokens of a context with its answer, not counting two special tokens around them.
 
-        For generation, tokens that a context may have by itself.
+        For generation, most tokens of the context alone.
         """
         positions = self._config.max_positions
         return positions - 2 if generation is None else positions - generation.max_new_tokens
@@ -101,12 +101,12 @@ class PromptedModel:
     def position_remarks(
         self, requests: Sequence[Requests], generation: GenerationConfig | None
     ) -> list[str]:
-        """A remark where the longest request reaches positions that the model was not trained on."""
+        """A note if the longest request reaches positions that the model was not trained on."""
         trained = huggingface.trained_positions(self.folder, self._config)
         if trained == self._config.max_positions:
             return []
         texts = [context + answer for batch in requests for context, answer in batch]
-        if generation is None:  # a token has at least a byte, so short requests need not be counted
+        if generation is None:  # a token has at least a byte, so short requests need no count
             texts = [text for text in texts if len(text.encode()) > trained - 2]
         longest = max(self.count_tokens(texts), default=0) + (
             generation.max_new_tokens if generation else 2 * (not self.is_decoder)
@@ -126,8 +126,8 @@ class PromptedModel:
     ) -> Iterator[tuple[int, list[Response]]]:
         """The index of an instance and the responses to its requests, in any order, as soon as they are known.
 
-        numbers: seed the sampling of each instance. places: where each was read, for error messages.
-        Raises DataError for an answer that is too long for the model, or that adds no token.
+        numbers: seed the sampling of each instance. places: of the rows, for error messages. Raises DataError for an
+        answer that is too long for the model, or that adds no token.
         """
         try:
             yield from (
@@ -176,11 +176,11 @@ class PromptedModel:
                 yield i, [Response(cut=max(0, lengths[i] - max_context), text=text)]
 
     def _end(self, text: str, max_tokens: int) -> str:
-        """The last `max_tokens` tokens of a text; a character that is cut in two is left out."""
+        """The last `max_tokens` tokens of a text, without a partial character at the start."""
         ids = self.tokenizer.encode(text)
         for kept in range(max_tokens, 0, -1):
             end = self.tokenizer.decode(ids[-kept:]).lstrip("\ufffd")
-            if len(self.tokenizer.encode(end)) <= max_tokens:  # which may be encoded otherwise by itself
+            if len(self.tokenizer.encode(end)) <= max_tokens:  # which may be encoded differently by itself
                 return end
         return ""
 
@@ -197,7 +197,7 @@ def require_decoders(models: Sequence[PromptedModel], runs: Sequence[TaskRun]) -
 
 
 def require_capable(model: PromptedModel, runs: Sequence[TaskRun]) -> None:
-    """Raise DataError where a model has no head that scores text, or too few positions for an answer by itself."""
+    """Raise DataError where a model has no head that scores text, or too few positions for an answer alone."""
     _require_positions(model, runs)
     if any(run.generation is None for run in runs) and (missing := model.missing_capability):
         raise DataError(
@@ -219,7 +219,7 @@ def _require_positions(model: PromptedModel, runs: Sequence[TaskRun]) -> None:
                 )
             continue
         for instance in run.instances:
-            # A token has at least a byte, so short answers need not be counted.
+            # a token has at least a byte, so short answers need no count
             for answer in [answer for answer in instance.answers if len(answer.encode()) > most]:
                 (length,) = model.count_tokens([answer])
                 if length > most:

@@ -19,21 +19,21 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 
 
 class TaskRun(NamedTuple):
-    """All instances of a task, and the pools that their few-shot examples are sampled from."""
+    """All instances of a task, and the pools of their few-shot examples."""
 
     name: str
     task: PromptConfig
     instances: list[Instance]
     numbers: list[int]
-    """Each instance's number within its part. It seeds sampling, so that `limit` changes no instance's examples."""
+    """Each instance's number within its part. It seeds sampling, so `limit` does not change an instance's examples."""
     pools: dict[str, FewShotPool]
     seed: int
     remarks: tuple[str, ...] = ()
-    """What the user should know before the scores are read."""
+    """Notes to show before the scores."""
 
     @property
     def generation(self) -> GenerationConfig | None:
-        """How responses are generated; None where the answers are given and scored."""
+        """How responses are generated; None if given answers are scored."""
         config = self.task.generation
         return config and (config._replace(seed=self.seed) if config.sampled else config)
 
@@ -48,22 +48,22 @@ class TaskRun(NamedTuple):
 
 
 class RequestBatch(NamedTuple):
-    """The requests of one instance, as one model reads them."""
+    """The requests of one instance for one model."""
 
     requests: list[tuple[str, str]]
     """Context and answer."""
     shots: int
     """Few-shot examples that fit."""
     left_out: int = 0
-    """Characters that did not fit, at the end of the text that may be truncated."""
+    """Characters truncated at the end of the text that may be truncated."""
 
 
 def read_task(spec: TaskSpec, folder: Path | None, shots: int, limit: int | None, seed: int) -> TaskRun:
     """Read a task's rows.
 
-    folder: holds a folder or a file for each task; None: the hub. shots: the most that will be requested. limit:
-    instances of each part.
-    Raises DataError, with its place, for what is wrong with a row, and where a pool has fewer examples than shots.
+    folder: has a folder or a file for each task; None: the hub. shots: the largest number that will be requested.
+    limit: instances of each part. Raises DataError, with its place, for an invalid row, and where a pool has too few
+    examples.
     """
     own = Path(spec.data) if spec.data is not None else None
     data = PromptDataset(spec.task, spec.name, folder, own, seed)
@@ -91,14 +91,14 @@ def read_task(spec: TaskSpec, folder: Path | None, shots: int, limit: int | None
 def fit_fewshot_examples(
     run: TaskRun, shots: int, max_tokens: int, count_tokens: CountTokens
 ) -> list[RequestBatch]:
-    """Every instance with as many of `shots` examples as fit into `max_tokens`; the first examples are dropped first.
+    """Each instance with as many of `shots` examples as fit into `max_tokens`; the first examples are dropped first.
 
-    An instance that is too long without an example loses the end of the text that its task lets be truncated.
-    Another one stays as it is, and the model reads its end.
+    An instance that is too long without an example loses the end of the text that its task allows to truncate.
+    Otherwise it stays unchanged, and the model reads its end.
     """
     batches = [_batch(run, index, 0) for index in range(len(run.instances))]
     highest = dict.fromkeys(range(len(batches)), shots)
-    tried = dict(highest)  # all examples at first; then, where they do not fit, bisection
+    tried = dict(highest)  # all examples at first; if they do not fit, bisection
     while tried := {index: number for index, number in tried.items() if number > batches[index].shots}:
         candidates = {index: _batch(run, index, number) for index, number in tried.items()}
         lengths = count_tokens(
@@ -116,7 +116,7 @@ def fit_fewshot_examples(
 def _truncated(
     run: TaskRun, index: int, batch: RequestBatch, max_tokens: int, count_tokens: CountTokens
 ) -> RequestBatch:
-    """An instance that is too long, with as much as fits of the text that may be truncated."""
+    """An instance that is too long, with its text truncated to fit."""
     instance = run.instances[index]
     start, end = instance.truncatable
     kept = whole = end - start
@@ -125,7 +125,7 @@ def _truncated(
         (length,) = count_tokens([context])
         if length <= max_tokens:
             break
-        # Tokens are about equally long everywhere; at least 8 characters go where that estimate was not enough.
+        # Assumes equally long tokens; if that estimate was not enough, at least 8 more characters are removed.
         excess = (length - max_tokens) * len(context) // length
         kept = max(0, kept - max(excess, 8))
         short = instance.truncated(kept)
@@ -140,9 +140,9 @@ def _batch(run: TaskRun, index: int, shots: int) -> RequestBatch:
 
 
 def unencodable(batches: Sequence[RequestBatch], tokenizer: "Tokenizer") -> str | None:
-    """What a tokenizer cannot encode of the requests, and how many instances' answers then have the same ids.
+    """What a tokenizer cannot encode of the requests, and how many instances have answers with equal ids.
 
-    None where it encodes all of it.
+    None if it encodes everything.
     """
     if tokenizer.coverage.complete:
         return None

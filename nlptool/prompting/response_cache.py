@@ -1,8 +1,9 @@
-"""The responses of one model to one task: a file with a line for each instance, so that no request is made twice.
+"""A cache of one model's responses to one task: a file with a line for each instance, so that none is requested
+twice.
 
-A line holds the digest of the model and of the instance's requests; where both are the same, its responses are used
-again. Lines are appended as responses arrive, so a run that was stopped resumes behind the last whole line. Responses
-that a later recipe does not ask for, with a smaller `limit` for instance, move to TASK-5.unused.jsonl.
+A line has the digest of the model and of the instance's requests, by which its responses are reused. Lines are
+appended as responses arrive, so a run that was stopped resumes after the last whole line. Responses that a later
+recipe does not need, e.g. with a smaller `limit`, move to TASK-5.unused.jsonl.
 """
 
 import hashlib
@@ -19,26 +20,26 @@ from nlptool.errors import DataError
 from nlptool.prompting.config import Response
 
 MODEL_FILES = ("*config.json", "*.safetensors", "tokenizer*", "vocab*", "merges.txt", "*tokens*.json")
-"""The files of a model's folder that decide its responses; generation_config.json among them has the end tokens."""
+"""The files of a model's folder that decide its responses; generation_config.json has the end tokens."""
 
 RESPONSES = TypeAdapter(list[Response])
 
 
 def model_digest(folder: Path) -> str:
-    """SHA-256 of all that decides a model's responses: config, weights and tokenizer."""
+    """SHA-256 of everything that decides a model's responses: config, weights and tokenizer."""
     paths = sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern) if path.is_file()})
     return _digest([[path.name, manifests.digest(path)] for path in paths])
 
 
 def request_digest(model: str, requests: Sequence[Any]) -> str:
-    """SHA-256 of a model's digest and of all that decides one instance's responses."""
+    """SHA-256 of a model's digest and of everything that decides one instance's responses."""
     return _digest([model, requests])
 
 
 class ResponseCache:
-    """The file of responses at `path`; `entries` are its lines by digest, with the unused ones.
+    """The file of responses at `path`; `entries` are its lines by digest, including unused ones.
 
-    A last line that breaks off is cut off the file. Raises DataError for any other line that is not as it was written.
+    A truncated last line is removed. Raises DataError for any other invalid line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,7 +53,7 @@ class ResponseCache:
         self.entries |= {entry["digest"]: entry for entry in entries}
 
     def replace(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Make the file hold just these lines, in this order; other known ones move to the unused ones."""
+        """Replace the file's lines, in this order; other known ones move to the unused ones."""
         used = {entry["digest"] for entry in entries}
         if unused := [entry for digest, entry in self.entries.items() if digest not in used]:
             _write(self._unused, unused)
@@ -62,7 +63,7 @@ class ResponseCache:
 
 
 def responses(entry: Mapping[str, Any]) -> list[Response]:
-    """The responses that a line holds."""
+    """The responses of a line."""
     return RESPONSES.validate_python(entry["replies"])
 
 

@@ -1,4 +1,4 @@
-"""The metrics of models on prompted tasks: records, and the table that is made of them."""
+"""Records of metrics on prompted tasks, and their table."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
@@ -11,11 +11,11 @@ from nlptool.prompting.contamination import Contamination
 from nlptool.prompting.requests import TaskRun
 
 BASELINES = ("chance", "majority")  # computed without a model
-MAX_PARTS = 12  # of a task that a table shows one by one
+MAX_PARTS = 12  # largest number of a task's parts shown one by one
 
 
 def model_labels(models: Sequence[str]) -> list[str]:
-    """Short names for tables: the models' names without their common beginning and without a last /final."""
+    """Short names for tables: the models' names without their common prefix and without a last /final."""
     short = [model_name(name).rstrip("/").removesuffix("/final") or name for name in models]
     parts = [PurePath(name).parts for name in short]
     common = 0
@@ -26,7 +26,7 @@ def model_labels(models: Sequence[str]) -> list[str]:
 
 
 def model_name(model: str) -> str:
-    """A model's name; a path without a name, such as `.`, as an absolute one."""
+    """A model's name; for a path without a name, such as `.`, its absolute path."""
     return model if any(part != ".." for part in PurePath(model).parts) else str(Path(model).resolve())
 
 
@@ -40,7 +40,7 @@ def record(
 ) -> dict[str, Any]:
     """The metrics of one model on one task, over all instances and over each part.
 
-    kind: what they are computed from. entries: the lines of the response cache, one for each instance.
+    kind: of the scores. entries: the lines of the response cache, one for each instance.
     """
     parts = list(dict.fromkeys(instance.part for instance in run.instances))
     result = {
@@ -87,7 +87,7 @@ def _metrics(run: TaskRun, entries: Sequence[Mapping[str, Any]], subset: Sequenc
 
 
 def length_remarks(record: Mapping[str, Any]) -> Iterator[str]:
-    """Where a model did not read all of its prompts."""
+    """Notes on prompts that a model did not read in full."""
     where = f"{record['model']}: {record['task']}, {shots_text(record['num_fewshot'])}"
     total = counted(record["questions"], "questions")
     if fewer := record["fewer_shots"]:
@@ -124,7 +124,7 @@ def results_table(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list
 
 
 def _rows_of_parts(records: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
-    """The main metric of each part, where there are at most MAX_PARTS; one record for each model."""
+    """The main metric of each part, if there are at most MAX_PARTS; one record for each model."""
     parts = records[0].get("parts", {})
     for part, first in parts.items() if len(parts) <= MAX_PARTS else ():
         name = next(iter(first["scores"]))
@@ -133,7 +133,7 @@ def _rows_of_parts(records: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
 
 
 def _rows_by_contamination(records: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
-    """The main metric over clean and over dirty instances, where there are dirty ones; one record for each model."""
+    """The main metric over clean and over dirty instances, if any is dirty; one record for each model."""
     first = records[0].get("contamination", {})
     for subset in [subset for subset in ("clean", "dirty") if subset in first and "dirty" in first]:
         name = next(iter(first[subset]["scores"]))

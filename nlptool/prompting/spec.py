@@ -1,4 +1,4 @@
-"""A prompted task as a recipe names it. No torch here."""
+"""A prompted task as named in a recipe. No torch here."""
 
 from typing import Annotated, Any, Self
 
@@ -39,7 +39,7 @@ class TaskSpec(RecipeBlock):
 
 
 def several(given: Any) -> Any:
-    """One value as a list of it."""
+    """A single value as a list of one."""
     return given if isinstance(given, list | tuple) else (given,)
 
 

@@ -1,4 +1,4 @@
-"""Rows that a rule makes, from a seed: GPT-3's arithmetic and scrambled words (Brown et al. 2020, section 3.9).
+"""Generated rows: GPT-3's arithmetic and scrambled words (Brown et al. 2020, section 3.9).
 
 Both have the columns of the hub's copies, `context` and `completion`.
 """
@@ -11,19 +11,21 @@ from pathlib import Path
 
 from nlptool.text.tabular import Row
 
-ROWS = 2000  # of each kind of sum, as in the paper
+ROWS = 2000  # rows of each kind, as in the paper
 PRACTICE = 200  # rows that few-shot examples are sampled from
 
 
 def rows(rule: str, part: str, split: str, seed: int) -> Iterator[Row]:
-    """The rows of a part. Those of `train` are others than those of `validation`."""
+    """The rows of a part. Those of `train` differ from those of `validation`."""
     rng = random.Random(f"{rule}/{part}/{split}/{seed}")
     practice = split == "train"
     if rule == "arithmetic":
         examples = (sum_of(part, rng) for _ in range(PRACTICE if practice else ROWS))
     else:
         mixed = list(words())
-        random.Random(f"{rule}/{seed}").shuffle(mixed)  # alike for both splits, which share no word
+        random.Random(f"{rule}/{seed}").shuffle(
+            mixed
+        )  # the same shuffle for both splits, which share no word
         examples = (
             scrambled(part, word, rng) for word in (mixed[:PRACTICE] if practice else mixed[PRACTICE:])
         )
@@ -33,9 +35,10 @@ def rows(rule: str, part: str, split: str, seed: int) -> Iterator[Row]:
 
 @cache
 def words() -> tuple[str, ...]:
-    """2,000 English words of 4 to 15 letters: the commonest of the State of the Union addresses, public domain.
+    """2,000 English words of 4 to 15 letters: the most frequent ones of the State of the Union addresses, public
+    domain.
 
-    The paper takes 10,000 of a list of its own.
+    The paper has 10,000 words.
     """
     return tuple((Path(__file__).parent / "words.txt").read_text("utf8").split())
 
@@ -58,10 +61,10 @@ def sum_of(part: str, rng: random.Random) -> tuple[str, str]:
 
 
 def scrambled(part: str, word: str, rng: random.Random) -> tuple[str, str]:
-    """A word whose letters are out of order, and the word (section 3.9.2; the words are those of appendix G).
+    """A word with its letters out of order, and the word (section 3.9.2; the prompt is that of appendix G).
 
-    cycle_letters: begun elsewhere; anagrams1: all but the first and last letter mixed; anagrams2: all but the first two
-    and last two; random_insertion: a sign or space behind each letter but the last; reversed_words.
+    cycle_letters: rotated; anagrams1: all but the first and last letter shuffled; anagrams2: all but the first two
+    and last two; random_insertion: a punctuation mark or space after each letter but the last; reversed_words.
     """
     if part == "cycle_letters":
         at = rng.randrange(1, len(word))

@@ -1,4 +1,4 @@
-"""One model on one task with one number of shots: what is cached is read, what is missing is requested."""
+"""Evaluation of one model on one task with one number of shots; only responses missing in the cache are requested."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -12,11 +12,11 @@ from nlptool.prompting.prompted_model import PromptedModel
 from nlptool.prompting.requests import TaskRun, fit_fewshot_examples, unencodable
 from nlptool.prompting.response_cache import ResponseCache, request_digest, responses
 
-WRITTEN_TOGETHER = 64  # instances
+WRITTEN_TOGETHER = 64  # instances requested at once
 
 
 class TaskEvaluation:
-    """The requests of a task as one model reads them, and its responses in the cache at `path`.
+    """The requests of a task for one model, and its responses in the cache at `path`.
 
     Raises DataError where the cache is damaged.
     """
@@ -37,7 +37,7 @@ class TaskEvaluation:
 
     @property
     def remarks(self) -> list[str]:
-        """What the model cannot read as it was meant."""
+        """Notes on what the model cannot read in full."""
         lost = unencodable(self.batches, self.model.tokenizer)
         beyond = self.model.position_remarks([batch.requests for batch in self.batches], self.run.generation)
         return [*beyond, *([lost] if lost else [])]
@@ -48,7 +48,7 @@ class TaskEvaluation:
         return sum(digest in self._cache.entries for digest in self._digests)
 
     def request(self, shield: Callable[[], AbstractContextManager[object]]) -> Iterator[int]:
-        """Request what is missing; after each instance, how many of these are done. shield: surrounds each write.
+        """Request missing responses; yields after each instance how many are done. shield: surrounds each write.
 
         Instances with the same requests are requested once.
         """
@@ -70,7 +70,7 @@ class TaskEvaluation:
             yield done
 
     def entries(self, shield: Callable[[], AbstractContextManager[object]]) -> list[Mapping[str, Any]]:
-        """The lines of all instances in their order, as the cache then holds them.
+        """The lines of all instances in order, to which the cache is then reduced.
 
         Raises DataError for a line with too few or too many responses.
         """
@@ -85,13 +85,13 @@ class TaskEvaluation:
                     hint="remove the file, and only its responses are requested again",
                 )
             line = self._entry(index, found)
-            entries.append(kept if kept == line else line)  # one of both is held
+            entries.append(kept if kept == line else line)  # equal requests share a line
         with shield():
             self._cache.replace(entries)
         return entries
 
     def _entry(self, index: int, found: Sequence[Response]) -> dict[str, Any]:
-        """The line of an instance: the text that the model read, and its responses."""
+        """The line of an instance: the model's input, and its responses."""
         instance, batch = self.run.instances[index], self.batches[index]
         generated = self.run.generation is not None
         keys = ("text", "cut") if generated else ("logprob", "tokens", "greedy", "cut")

@@ -1,4 +1,4 @@
-"""Templates: text with {columns} in braces, and nothing else.
+"""Templates: text with {columns} in braces.
 
 `Question: {goal}\\nAnswer:` takes column `goal`; dots lead into objects, `{choices.text}`; {{ and }} are braces.
 What a data set needs beyond that is done to its rows beforehand, see `preprocess`.
@@ -34,12 +34,12 @@ Template = Annotated[str, AfterValidator(_checked)]
 
 
 def columns(template: str) -> Iterator[str]:
-    """The columns that a template takes."""
+    """The columns of a template."""
     yield from (part[1] for part in PART.finditer(template) if part[1] is not None)
 
 
 def around(template: str, column: str) -> tuple[str, str]:
-    """The templates before and behind the one place of a column. Raises ValueError where it has none, or several."""
+    """The templates before and after the only use of a column. Raises ValueError if it is not used exactly once."""
     before, *behind = template.split(f"{{{column}}}")
     if len(behind) != 1:
         raise ValueError(f"{{{column}}} stands {len(behind)} times in {json_value(template)}, not once")
@@ -47,15 +47,15 @@ def around(template: str, column: str) -> tuple[str, str]:
 
 
 def fill(template: str, row: Row, also: Mapping[str, str] | None = None) -> str:
-    """The text of one row. also: values by name that are no columns.
+    """The text for one row. also: further values by name.
 
-    Raises DataError, with the row's place, where a column is missing, or holds something other than a text or number.
+    Raises DataError, with the row's place, for a missing column, or one with something other than a text or number.
     """
     return _filled(template, {name: _text(row, name, _value(row, name, also)) for name in columns(template)})
 
 
 def fill_prompt(template: str, row: Row, also: Mapping[str, str] | None = None) -> str:
-    """As `fill`. Raises DataError, too, where all columns of the template are blank, so that nothing is asked."""
+    """As `fill`. Also raises DataError if all columns of the template are blank, so that the prompt is empty."""
     texts = {name: _text(row, name, _value(row, name, also)) for name in columns(template)}
     if texts and not any(text.strip() for text in texts.values()):
         names = ", ".join(f"'{name}'" for name in texts)
@@ -67,7 +67,7 @@ def fill_prompt(template: str, row: Row, also: Mapping[str, str] | None = None) 
 
 
 def fill_each(template: str, row: Row) -> list[str]:
-    """A text for each entry of the list that the template's column holds; one text where it holds no list.
+    """A text for each entry of the list in the template's column; one text without a list.
 
     Raises DataError as `fill`.
     """

@@ -1,4 +1,4 @@
-"""Blocks by name: a key that takes the name of a shipped file, or a path, in place of the block itself."""
+"""Blocks by name: a key whose value may be the name of a shipped file, or a path, instead of the block itself."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from nlptool.recipe.types import BlockChoice, RecipeBlock
 
 
 def short_name(given: str) -> str:
-    """What a block by name is called in tables and folders: its name among the recipes, or that of its file."""
+    """The name of such a block in tables and folders: its name among the recipes, or that of its file."""
     path = Path(given)
     return path.stem if path.is_file() else given.removesuffix(".yaml")
 
@@ -27,19 +27,19 @@ def short_name(given: str) -> str:
 class Named:
     """Marks a key whose block may be given by name: `Annotated[Block, TASKS, Named(TASKS, "tasks", "task")]`.
 
-    Its value may be a file of the shipped recipes in `folder`, e.g. glue/sst2, or the path of one. What is no text
-    stays.
+    Its value may be a file of the shipped recipes in `folder`, e.g. glue/sst2, or the path of one. Other values than
+    texts are unchanged.
     """
 
     choice: BlockChoice
     folder: str
     what: str
-    """What such a file holds, as messages call it."""
+    """Kind of such files, for messages."""
     only: type[RecipeBlock] | None = None
-    """The block that it must be; None: that of the file's `name`."""
+    """The required block; None: that of the file's `name`."""
 
     def source(self, given: str) -> RecipeSource:
-        """The text of the file behind a name. Raises RecipeError where there is none, or it holds another block."""
+        """The text of the file behind a name. Raises RecipeError where there is none, or it has another block."""
         try:
             source = read(catalog.find(given, self.folder), self.folder)
         except RecipeError as error:
@@ -53,7 +53,7 @@ class Named:
         return source
 
     def _no_kind(self, source: RecipeSource, name: Any) -> RecipeError:
-        """A file whose `name` is none of the kinds, or which is a recipe."""
+        """The error for a file whose `name` is unknown, or which is a recipe."""
         hint = f"one of {', '.join(self.choice.names)}"
         if name is not None:
             return RecipeError(
@@ -68,7 +68,7 @@ class Named:
         )
 
     def block(self, given: Any) -> Any:
-        """The block behind a name; what is no text stays. Raises RecipeError."""
+        """The block behind a name; other values than texts are unchanged. Raises RecipeError."""
         if not isinstance(given, str):
             return given
         source = self.source(given)
@@ -82,7 +82,7 @@ class Named:
 
 
 def spell_out(source: RecipeSource, argument: str, schema: type[RecipeBlock]) -> None:
-    """Where an argument of the command line changes a key of a block that is given by its name, put that block there.
+    """If an argument changes a key within a block given by name, replace the name by the block.
 
     `task.max_query_length=32` on `task: squad/v1` changes that key alone. Raises RecipeError for an unknown name.
     """

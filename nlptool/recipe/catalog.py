@@ -1,4 +1,4 @@
-"""The recipes that come with nlptool, and how a recipe is found by path or by name."""
+"""The shipped recipes, and lookup of a recipe by path or name."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from nlptool.recipe import renamed
 
 
 def folder() -> Path:
-    """Where the recipes lie: inside the installed package, or beside it in a checkout."""
+    """The folder of the recipes: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).parent.parent
     installed = package / "recipes"
     return installed if installed.is_dir() else package.parent / "recipes"
@@ -28,7 +28,7 @@ def shipped(room: str = "") -> dict[str, Path]:
 
 @cache
 def commands() -> dict[str, str]:
-    """The shipped recipes, each with the command that its header shows; to read their keys would take a second."""
+    """The shipped recipes with the command in their header; parsing their keys would take a second."""
     found = {}
     for name, path in shipped().items():
         header = re.search(rf"nlptool ([\w-]+) {re.escape(name)}(?![\w/-])", read_text(path))
@@ -38,15 +38,13 @@ def commands() -> dict[str, str]:
 
 
 def find(argument: str, room: str = "") -> Path:
-    """The file that a command line means by a path or by the name of a shipped recipe.
+    """The file of a path or of the name of a shipped recipe.
 
-    room: folder among the recipes in which the name is looked up, such as `tasks`.
-    Raises RecipeError with the nearest names.
+    room: folder of the recipes in which to look the name up, such as `tasks`. Raises RecipeError with the closest
+    names.
     """
     path, recipes = Path(argument), shipped(room)
-    if (
-        os.path.exists(path) and not path.is_dir()
-    ):  # unlike Path.exists, not stopped by a name that is too long
+    if os.path.exists(path) and not path.is_dir():  # unlike Path.exists, it accepts a name that is too long
         return path
     name = argument.removesuffix(".yaml").removeprefix("recipes/").removeprefix(f"{room}/")
     if name in recipes:

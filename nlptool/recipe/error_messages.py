@@ -1,4 +1,4 @@
-"""A recipe checked, and what pydantic finds wrong in plain words: what was expected, found, and probably meant."""
+"""Validation of recipes, with pydantic's errors in plain words: what was expected, found, and probably meant."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -13,7 +13,7 @@ from nlptool.recipe.field_types import MENTIONED_WHEN_EXCEEDED, FieldType, block
 from nlptool.recipe.source import SHOWN, Problem, RecipeSource
 from nlptool.recipe.types import RecipeBlock
 
-OTHERS = {  # keys of other tools, and ours for the same
+OTHERS = {  # keys of other tools, and ours
     "learning_rate": "lr",
     "max_lr": "lr",
     "train_batch_size": "batch_size",
@@ -63,11 +63,11 @@ OTHERS = {  # keys of other tools, and ours for the same
     "mlm_probability": "mask_rate",
 }
 Schema = TypeVar("Schema", bound=RecipeBlock)
-NEAR = 0.75  # likeness of a key of another block that is suggested
+NEAR = 0.75  # similarity from which on a key of another block is suggested
 
 
 def validate(source: RecipeSource, schema: type[Schema]) -> Schema:
-    """The recipe that a source holds. Raises RecipeError with every problem at once."""
+    """The recipe of a source. Raises RecipeError with every problem at once."""
     try:
         recipe = schema.model_validate(source.data)
     except ValidationError as error:
@@ -78,7 +78,7 @@ def validate(source: RecipeSource, schema: type[Schema]) -> Schema:
 
 
 def explain(error: ValidationError, schema: type[RecipeBlock], data: dict[str, Any]) -> list[Problem]:
-    """The problems behind a failed validation of `data` as `schema`; one for each key."""
+    """The problems of a failed validation of `data` as `schema`, one for each key."""
     problems: dict[str, Problem] = {}
     given_otherwise = set()
     explained = 0
@@ -86,7 +86,7 @@ def explain(error: ValidationError, schema: type[RecipeBlock], data: dict[str, A
         keys = _keys(detail, data)
         path = ".".join(map(str, keys))
         if path not in problems:
-            explained += 1  # what is meant takes a moment to find, and nobody reads on for ever
+            explained += 1  # suggestions take time, and nobody reads all of them
             message = _message(detail, keys, schema, data) if explained <= SHOWN else str(detail["msg"])
             problems[path] = Problem(path, message)
         if detail["type"] == "extra_forbidden" and (now := _renamed(keys, schema, data)):
@@ -94,12 +94,12 @@ def explain(error: ValidationError, schema: type[RecipeBlock], data: dict[str, A
     deeper = {path.rpartition(".")[0] for path in problems}
     while above := {path.rpartition(".")[0] for path in deeper} - deeper:
         deeper |= above
-    # Where a key may be of two types, what is wrong inside of one says more than that it is not the other.
+    # If a key may have two types, a fault inside of one says more than the mismatch with the other.
     return [p for p in problems.values() if p.path not in given_otherwise | (deeper - {""})]
 
 
 def _renamed(keys: Sequence[str | int], schema: type[RecipeBlock], data: dict[str, Any]) -> str | None:
-    """The dotted key that an unknown one, known to earlier versions, is called now."""
+    """The current name of a key of an earlier version, with dots."""
     block = _block(keys[:-1], schema, data)
     now = renamed.key(str(keys[-1]), block.model_fields) if block else None
     return ".".join(map(str, [*keys[:-1], now])) if now else None
@@ -108,7 +108,7 @@ def _renamed(keys: Sequence[str | int], schema: type[RecipeBlock], data: dict[st
 def _block(
     keys: Sequence[str | int], schema: type[RecipeBlock], data: dict[str, Any]
 ) -> type[RecipeBlock] | None:
-    """The block that stands under these keys."""
+    """The block under these keys."""
     inside: Any = data
     for key in keys:
         inside = inside[key]
@@ -117,7 +117,7 @@ def _block(
 
 
 def _keys(detail: ErrorDetails, data: Any) -> list[str | int]:
-    """The keys of an error's place, without the names of union members that pydantic puts between them."""
+    """The keys of an error's place, without the names of union members that pydantic inserts."""
     keys: list[str | int] = []
     *path, last = detail["loc"] or ("",)
     for key in path:
@@ -158,7 +158,7 @@ def _message(
 
 
 def _meant(value: Any, shape: FieldType) -> str:
-    """What to write in place of a refused value, if that is clear."""
+    """A suggestion for a refused value, if it is clear."""
     if close := get_close_matches(str(value), shape.choices, 1):
         return f"; did you mean {close[0]}?"
     if isinstance(value, str) and bool in shape.members:
@@ -171,7 +171,7 @@ def _meant(value: Any, shape: FieldType) -> str:
 
 
 def _unknown(key: str, above: Sequence[str | int], schema: type[RecipeBlock], data: dict[str, Any]) -> str:
-    """Why a key is refused in the block `above`, and which key or block was probably meant."""
+    """Why a key is refused in the block `above`, with the key or block that was probably meant."""
     block = _block(above, schema, data)
     own = list(block.model_fields) if block else []
     if others := _siblings_with(key, above, schema, data):
@@ -199,7 +199,7 @@ def _unknown(key: str, above: Sequence[str | int], schema: type[RecipeBlock], da
 def _siblings_with(
     key: str, above: Sequence[str | int], schema: type[RecipeBlock], data: dict[str, Any]
 ) -> list[str]:
-    """The names that could stand in place of that of the block `above`, and whose blocks have this key."""
+    """The names of blocks that could stand in place of `above` and have this key."""
     shape = shape_at(schema, above, data)
     if shape is None or shape.chosen is None:
         return []
@@ -207,7 +207,7 @@ def _siblings_with(
 
 
 def _elsewhere_called(key: str) -> list[str]:
-    """Our names for a key of another tool, the most probable first."""
+    """Our names for a key of another tool, most probable first."""
     first = OTHERS.get(key)
     return [name for name in (first, OTHERS.get(first or "")) if name is not None]
 
@@ -217,7 +217,7 @@ def _under(paths: Sequence[str]) -> str:
 
 
 def found(value: Any) -> str:
-    """A value as a person would write or name it."""
+    """A value in readable form."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""A recipe over another: `extends: bert/base` takes what it does not give itself from there."""
+"""Recipes that extend others: `extends: bert/base` inherits every key that is not given."""
 
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ DEEPEST = 10
 
 
 def read(path: Path, room: str = "") -> RecipeSource:
-    """Read a recipe file over what it extends. Raises RecipeError.
+    """Read a recipe file with what it extends. Raises RecipeError.
 
-    room: the folder among the shipped recipes in which a name is looked up, such as `tasks`.
+    room: folder of the shipped recipes in which to look a name up, such as `tasks`.
     """
     return _read(path, room, ())
 
@@ -49,7 +49,7 @@ def _read(path: Path, room: str, above: tuple[Path, ...]) -> RecipeSource:
 
 
 def _inherit(own: RecipeSource, base: RecipeSource) -> None:
-    """Put a recipe's own keys over those of another, in place."""
+    """Merge a recipe's own keys over those of its base, in place."""
     given = dict(own.places)
     own.data = _merged(own.data, base.data, "", own, base)
     own.problems = [*base.problems, *own.problems]
@@ -76,5 +76,5 @@ def _merged(
 
 
 def _same_kind(mine: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    """Whether two blocks have the same keys: a block that names another kind takes the other's place."""
+    """Whether two blocks are of one kind: a block of another `name` replaces the base's."""
     return mine.get("name", theirs.get("name")) == theirs.get("name")

@@ -1,4 +1,4 @@
-"""What a schema says of a key: its type, in plain words, and the blocks it may hold."""
+"""The type of a key in plain words, and the blocks it may hold, from a schema."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ class FieldType:
     """The type of a key."""
 
     members: tuple[Any, ...]
-    """The types of a union, without null; of another type, itself."""
+    """The types of a union, without null; for another type, itself."""
     limits: tuple[Any, ...] = ()
-    """What Field and Annotated say besides the type, e.g. the least value."""
+    """Constraints of Field and Annotated, e.g. the minimum."""
 
     @classmethod
     def of(cls, annotation: Any, limits: Sequence[Any] = ()) -> "FieldType":
-        """The shape of a field's annotation."""
+        """The type of a field's annotation."""
         if get_origin(annotation) is Annotated:
             inner, *more = get_args(annotation)
             within = [
@@ -45,7 +45,7 @@ class FieldType:
 
     @property
     def choices(self) -> list[str]:
-        """The values that can be given, if only those."""
+        """The possible values, if they are enumerable."""
         if self.chosen:
             return list(self.chosen.names)
         if one_of := next((limit for limit in self.limits if isinstance(limit, OneOf)), None):
@@ -54,7 +54,7 @@ class FieldType:
         return [str(value) for member in self.members for value in get_args(member)] if literal else []
 
     def block(self, data: Any) -> type[RecipeBlock] | None:
-        """The block that stands here, where `data` chooses if need be."""
+        """The block of this type, chosen by `data` if necessary."""
         if self.chosen:
             name = data.get("name") if isinstance(data, dict) else None
             known = isinstance(name, str) and name in self.chosen.names
@@ -62,7 +62,7 @@ class FieldType:
         return next((member for member in self.members if _is_block(member)), None)
 
     def inner(self, key: str | int, data: Any) -> "FieldType | None":
-        """The shape of a key, or of an entry of a list; None where the schema has no such thing."""
+        """The type of a key, or of an entry of a list; None if the schema has none."""
         block = self.block(data)
         if block is not None and key in block.model_fields:
             field = block.model_fields[str(key)]
@@ -112,7 +112,7 @@ class FieldType:
 
 
 def shape_at(schema: type[RecipeBlock], keys: Sequence[str | int], data: Any) -> FieldType | None:
-    """The shape of a key deep in a recipe; None where the schema has no such key."""
+    """The type of a nested key; None if the schema has none."""
     shape: FieldType | None = FieldType.of(schema)
     for key in keys:
         if shape is None:
@@ -122,7 +122,7 @@ def shape_at(schema: type[RecipeBlock], keys: Sequence[str | int], data: Any) ->
 
 
 def is_resumable(schema: type[RecipeBlock], keys: Sequence[str | int], data: Any) -> bool:
-    """Whether a run may be resumed with another value of a key: it, or a block around it, bears the mark RESUMABLE."""
+    """Whether a run may be resumed with another value of a key: it, or a block around it, is marked RESUMABLE."""
     shape: FieldType | None = FieldType.of(schema)
     for key in keys:
         if shape is None:
@@ -135,13 +135,13 @@ def is_resumable(schema: type[RecipeBlock], keys: Sequence[str | int], data: Any
 
 
 def mark(block: type[RecipeBlock], key: str, name: str) -> Any:
-    """What a mark on a key's field says; None where the field does not bear it."""
+    """The value of a mark on a key's field; None if it is not marked."""
     extra = block.model_fields[key].json_schema_extra
     return extra.get(name) if isinstance(extra, dict) else None
 
 
 def blocks(schema: type[RecipeBlock], data: Any, above: str = "") -> Iterator[tuple[str, type[RecipeBlock]]]:
-    """All blocks of a schema with the dotted keys they stand under, a chosen one as `data` chooses it."""
+    """All blocks of a schema with their dotted keys, chosen by `data` where there is a choice."""
     yield above, schema
     for key, field in schema.model_fields.items():
         path = f"{above}.{key}".removeprefix(".")
@@ -163,7 +163,7 @@ def blocks(schema: type[RecipeBlock], data: Any, above: str = "") -> Iterator[tu
 
 
 def holds(data: Any, key: str | int) -> bool:
-    """Whether `data[key]` is there."""
+    """Whether `data[key]` exists."""
     if isinstance(data, tuple):
         return isinstance(key, int) and key < len(data)
     return isinstance(data, dict) and key in data
@@ -173,7 +173,7 @@ def _is_block(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, RecipeBlock)
 
 
-MENTIONED_WHEN_EXCEEDED = 10_000  # bounds that only a slip reaches; other messages need not have them
+MENTIONED_WHEN_EXCEEDED = 10_000  # limits that only a slip exceeds; other messages omit them
 
 
 def _bounds(limits: Sequence[Any], words: Sequence[tuple[str, str]], unit: str = "") -> str:

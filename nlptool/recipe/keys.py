@@ -1,4 +1,4 @@
-"""All keys that a schema offers, for completion and for help."""
+"""All keys of a schema, for completion and help."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args, get_origin
@@ -12,7 +12,7 @@ from nlptool.recipe.field_types import FieldType, mark
 from nlptool.recipe.types import Budget, RecipeBlock
 
 ANY = "*"
-"""In a path, a name that the recipe's author chooses, or a number in a list."""
+"""In a path: a name chosen by the recipe's author, or an index of a list."""
 
 
 class Key(NamedTuple):
@@ -22,10 +22,10 @@ class Key(NamedTuple):
     """E.g. train.lr, or sources.*.files."""
     type: FieldType
     default: str | None
-    """As a recipe writes it; None where the key must be given, or is a block."""
+    """As written in a recipe; None for a required key or a block."""
     description: str
     kind: str
-    """The `name` of the block that has this key, where the recipe has not chosen one; else empty."""
+    """The `name` of the block that has this key, if the recipe has not chosen one; else empty."""
     is_block: bool
 
     @property
@@ -34,7 +34,7 @@ class Key(NamedTuple):
         return self.type.chosen is not None or self.type.block(None) is not None
 
     def values(self) -> list[str]:
-        """The values that it may have, where they can be listed: names, true and false, shipped files."""
+        """Its possible values, if they are enumerable: names, true and false, shipped files."""
         named = next((limit for limit in self.type.limits if isinstance(limit, Named)), None)
         if named is not None:
             return list(catalog.shipped(named.folder))
@@ -44,10 +44,10 @@ class Key(NamedTuple):
 
 
 def keys(schema: type[RecipeBlock], data: Any = None, command: str = "") -> Iterator[Key]:
-    """The keys of a schema in its order, blocks before what they hold.
+    """The keys of a schema in order, blocks before their content.
 
-    data: a recipe that chooses blocks; where it does not, the keys of every kind are there.
-    command: keys that other commands alone have are left out.
+    data: a recipe that chooses blocks; where it does not, the keys of every kind are included. command: keys of
+    other commands alone are left out.
     """
     yield from _keys(schema, data, command, "", "", False)
 
@@ -78,7 +78,7 @@ def _keys(
 
 
 def _entry(shape: FieldType) -> FieldType | None:
-    """The type of what a list, or a block of names that the author chooses, has in it; None for another key."""
+    """The entry type of a list, or of a block with free names; None for another key."""
     if shape.chosen is not None or shape.block(None) is not None:
         return None
     return next(
@@ -92,7 +92,7 @@ def _entry(shape: FieldType) -> FieldType | None:
 
 
 def _blocks(shape: FieldType, data: Any) -> list[tuple[str, type[RecipeBlock]]]:
-    """The blocks that a key may hold, each with its kind; several where none has been chosen."""
+    """The blocks that a key may hold, each with its kind; several if none is chosen."""
     if (one := shape.block(data)) is not None:
         return [("", one)]
     if shape.chosen is not None:

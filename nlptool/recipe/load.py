@@ -1,4 +1,4 @@
-"""A recipe as a frozen value: read, written out in full, hashed, compared."""
+"""Recipes as frozen values: read, written in full, hashed, compared."""
 
 import hashlib
 import json
@@ -30,15 +30,14 @@ class LoadedRecipe(Generic[Recipe]):
     source: RecipeSource
 
     def require(self, problems: Sequence[Problem]) -> None:
-        """Raise RecipeError naming every problem with file and line, unless there is none."""
+        """Raise RecipeError with every problem, file and line, if there are any."""
         self.source.refuse(problems)
 
 
 def load(path: Path, overrides: Sequence[str], schema: type[Recipe]) -> LoadedRecipe[Recipe]:
     """Read `path`, apply `a.b=value` and `~a.b`, check against `schema`.
 
-    Raises RecipeError with every problem at once: where it was written, what was expected, what was found,
-    what was probably meant.
+    Raises RecipeError with every problem at once: place, expected and found value, and what was probably meant.
     """
     loaded = check(read(path), overrides, schema)
     loaded.require(idle(loaded.recipe, loaded.source))
@@ -46,7 +45,7 @@ def load(path: Path, overrides: Sequence[str], schema: type[Recipe]) -> LoadedRe
 
 
 def loads(text: str, schema: type[Recipe]) -> Recipe:
-    """Read a recipe from a text, e.g. from what `dump` wrote. Raises RecipeError."""
+    """Read a recipe from a text, e.g. the result of `dump`. Raises RecipeError."""
     return check(parse(text, "recipe"), (), schema).recipe
 
 
@@ -55,9 +54,9 @@ REMEDY = "restore the file, or start the run again with --overwrite"
 
 
 def kept_source(run: Path, schema: type[RecipeBlock] | None = None) -> RecipeSource:
-    """The text of the recipe that a run folder keeps. Raises DataError where it cannot be read.
+    """The text of a run folder's recipe. Raises DataError where it cannot be read.
 
-    schema: what it was written for; keys that an earlier version called otherwise have their names of today.
+    schema: of the recipe; keys of earlier versions are renamed.
     """
     path = run / KEPT
     try:
@@ -72,7 +71,7 @@ def kept_source(run: Path, schema: type[RecipeBlock] | None = None) -> RecipeSou
 
 
 def kept(run: Path, schema: type[Recipe]) -> Recipe:
-    """The recipe that a run folder keeps. Raises DataError where it cannot be read."""
+    """The recipe of a run folder. Raises DataError where it cannot be read."""
     source = kept_source(run, schema)
     try:
         return check(source, (), schema).recipe
@@ -94,20 +93,20 @@ ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}  # i
 
 
 def dump(recipe: RecipeBlock) -> str:
-    """The recipe as YAML, every default written out and explained; `load` reads it back to an equal value.
+    """The recipe as YAML with every default and its description; `load` reads it back to an equal value.
 
-    A key that another command alone has is left out while it is not set.
+    A key of another command alone is left out while it is not set.
     """
     return "\n".join(_lines(recipe, recipe.model_dump(mode="json"))) + "\n"
 
 
 def dump_values(values: Mapping[str, Any]) -> str:
-    """Plain values as YAML in the form of `dump`, without explanations."""
+    """Plain values as YAML in the form of `dump`, without descriptions."""
     return "\n".join(_lines(values, dict(values))) + "\n"
 
 
 def dump_given(block: RecipeBlock) -> str:
-    """The block as YAML, explained, without the keys that have their defaults; its `name` is kept."""
+    """The block as YAML with descriptions, without keys that have their defaults; its `name` is kept."""
     values = block.model_dump(mode="json", exclude_defaults=True)
     if "name" in type(block).model_fields:
         values = {"name": block.model_dump(mode="json")["name"], **values}
@@ -123,19 +122,19 @@ def digest(recipe: RecipeBlock) -> str:
 
 
 class Change(NamedTuple):
-    """A dotted key whose value differs; None where there is no such key."""
+    """A dotted key with different values; None where the key is missing."""
 
     path: str
     old: Any
     new: Any
 
     def __str__(self) -> str:
-        """As messages have it: values as a recipe writes them."""
+        """In messages: values as written in a recipe."""
         return f"{self.path}: {_flow(self.old)} -> {_flow(self.new)}"
 
 
 def difference(old: RecipeBlock | dict[str, Any], new: RecipeBlock | dict[str, Any]) -> list[Change]:
-    """The keys whose values differ between two recipes, defaults included; each a block, or read as plain values."""
+    """The keys whose values differ between two recipes, defaults included; each a block or plain values."""
     return list(_changes(_plain(old), _plain(new), ""))
 
 
@@ -164,7 +163,7 @@ def _has_blocks(entries: Sequence[Any]) -> bool:
 
 
 def _lines(block: Any, values: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """The lines of a block; `block` has the descriptions, `values` what is written."""
+    """The lines of a block; `block` has the descriptions, `values` the content."""
     fields = type(block).model_fields if isinstance(block, RecipeBlock) else {}
     for key, value in values.items():
         if value is None and key in fields and mark(type(block), key, "only"):
@@ -194,7 +193,7 @@ def _flow(value: Any) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """One YAML scalar. Text is left bare only where no reader could take it for anything else."""
+    """One YAML scalar. Text is unquoted only if no reader could take it for anything else."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if not isinstance(value, str):

@@ -1,6 +1,6 @@
-"""What earlier versions called otherwise, and its name of today: keys and values of recipes, options, shipped recipes.
+"""Former names and their current ones: keys and values of recipes, options, shipped recipes.
 
-Messages say `train.batch is now train.batch_size`; the recipe that a run folder keeps is read under its new names.
+Messages say `train.batch is now train.batch_size`; recipes of run folders are read with the new names.
 """
 
 from collections.abc import Container, Mapping
@@ -51,18 +51,18 @@ KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "weight": ("discriminator_weight",),
     }
 )
-"""Keys, and what each may be called now: the one that its block has."""
+"""Keys, and their possible current names: the one that the block has counts."""
 
 
 class Moved(NamedTuple):
-    """A key that has become one of a block beside it."""
+    """A key that has moved into a block beside it."""
 
     now: str
-    """Its name of today, with a dot."""
+    """Its current name, with a dot."""
     beside: tuple[str, ...]
     """Keys of the block that it was in."""
     values: Mapping[Any, Any]
-    """What its values are called now."""
+    """New names of its values."""
 
 
 MOVED: Mapping[str, Moved] = MappingProxyType(
@@ -85,13 +85,13 @@ VALUES: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "metrics": {"accuracy_per_character": ("acc_norm",)},
     }
 )
-"""Values by the key that they stand under, of today's name."""
+"""Values by their key's current name."""
 
 FOLDERS: Mapping[str, str] = MappingProxyType({"distil": "distill", "prompts": "prompted-tasks"})
 """Folders of shipped recipes."""
 
 RECIPES: Mapping[str, str] = MappingProxyType({"demo/distil": "demo/distill"})
-"""Shipped recipes whose own name has changed."""
+"""Renamed shipped recipes."""
 
 OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -108,7 +108,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 
 def key(old: str, block: Container[str]) -> str | None:
-    """What a key is called now in a block with these keys; None where it is called so still, or is no key."""
+    """The current name of a key in a block with these keys; None if it is unchanged, or unknown."""
     if old in block:
         return None
     moved = MOVED.get(old)
@@ -118,20 +118,20 @@ def key(old: str, block: Container[str]) -> str | None:
 
 
 def value(under: str, old: Any, choices: Container[str]) -> str | None:
-    """What a value under a key is called now, among those that can be given; None where it has not been renamed."""
+    """The current name of a value under a key, among the possible ones; None if it was not renamed."""
     if not isinstance(old, str) or old in choices:
         return None
     return next((new for new in VALUES.get(under, {}).get(old, ()) if new in choices), None)
 
 
 def recipe(name: str) -> str | None:
-    """What a shipped recipe is called now; None where it has not been renamed."""
+    """The current name of a shipped recipe; None if it was not renamed."""
     folder, slash, rest = name.partition("/")
     return RECIPES.get(name) or (f"{FOLDERS[folder]}{slash}{rest}" if folder in FOLDERS else None)
 
 
 def translated(data: Any, shape: FieldType | None, under: str = "") -> Any:
-    """What an earlier version wrote, under the names of today. shape: what may stand here, under this key."""
+    """Content of an earlier version under current names. shape: the type of this key."""
     if shape is None:
         return data
     if isinstance(data, tuple):

@@ -1,4 +1,4 @@
-"""The text of a recipe: YAML 1.2 and key=value, as plain values that remember where they were written."""
+"""The text of a recipe: YAML 1.2 and key=value, as plain values with their places in the text."""
 
 import re
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ TAGS = ("null", "bool", "int", "float", "str", "timestamp", "value", "seq", "map
 
 
 COMMAND_LINE = "command line: "
-"""Begins the place of what the command line gives."""
+"""Prefix of the place of keys from the command line."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a recipe: the dotted key it concerns (empty: the whole recipe), and what to do."""
+    """A fault of a recipe: its dotted key (empty: the whole recipe), and what to do."""
 
     path: str
     message: str
@@ -38,27 +38,27 @@ class Problem:
 
 @dataclass
 class RecipeSource:
-    """What was written, before anything is checked against a schema."""
+    """A recipe as written, before validation against a schema."""
 
     name: str
-    """The file, as messages call it."""
+    """The file, for messages."""
     data: dict[str, Any]
     """Mappings, tuples and scalars."""
     places: dict[str, str] = field(default_factory=dict)
-    """Where each dotted key was written: `recipe.yaml:12` or `command line: train.lr=fast`."""
+    """Place of each dotted key: `recipe.yaml:12` or `command line: train.lr=fast`."""
     problems: list[Problem] = field(default_factory=list)
-    """What is wrong already, e.g. duplicate keys."""
+    """Known faults, e.g. duplicate keys."""
     refused: list[str] = field(default_factory=list)
-    """Arguments of the command line that could not be applied, and why."""
+    """Command-line arguments that could not be applied, and why."""
     notes: list[str] = field(default_factory=list)
-    """What the command line did to the file besides what it says."""
+    """Side effects of the command line on the file."""
     inherited: dict[str, int] = field(default_factory=dict)
-    """Keys that come from a recipe which this one extends: 1, from one which that extends: 2, and so on."""
+    """Keys inherited from a base recipe: 1, from its base: 2, and so on."""
     values: int = 0
-    """How many values there are, blocks, lists and keys included."""
+    """Number of values, with blocks, lists and keys."""
 
     def place(self, path: str) -> str:
-        """Where a key was written, or else the block that should hold it."""
+        """Place of a key, or of the block that should hold it."""
         while path not in self.places and path:
             path = path.rpartition(".")[0]
         return self.places.get(path, f"{self.name}:1")
@@ -73,7 +73,7 @@ class RecipeSource:
         return f"{place}: {problem.path}: {problem.message}"
 
     def refuse(self, problems: Sequence[Problem]) -> None:
-        """Raise RecipeError with all problems in the order of their lines, unless there is none."""
+        """Raise RecipeError with all problems in the order of their lines, if there are any."""
         rendered = dict.fromkeys(self.render(problem) for problem in problems)
         lines = [*sorted(rendered, key=_by_line), *self.refused]
         if len(lines) == 1:
@@ -118,7 +118,7 @@ def parse(text: str, name: str) -> RecipeSource:
 
 
 def override(source: RecipeSource, arguments: Sequence[str]) -> None:
-    """Apply `a.b=value` and `~a.b` of the command line in turn, in place; failures go to `refused`."""
+    """Apply `a.b=value` and `~a.b` of the command line in order, in place; failures go to `refused`."""
     for given in arguments:
         argument = given if len(given) <= SHOWN_OF_ARGUMENT else f"{given[:SHOWN_OF_ARGUMENT]}..."
         path, equals, text = given.removeprefix("~").partition("=")
@@ -142,7 +142,7 @@ def _changed(
 ) -> Any:
     """A copy of `block`, found under the key `above`, in which the entry at `keys` is `node`, or is removed.
 
-    Raises ValueError in words that follow the argument.
+    Raises ValueError with a message that continues after the argument.
     """
     key, rest = keys[0], keys[1:]
     path, place = f"{above}.{key}".removeprefix("."), f"{COMMAND_LINE}{argument}"
@@ -175,7 +175,7 @@ def _changed(
 
 
 def _instead(key: str, above: str, block: dict[str, Any] | tuple[Any, ...]) -> str:
-    """What the block or list under `above` holds in place of `key`."""
+    """The entries of the block or list under `above`, or the one closest to `key`."""
     if isinstance(block, tuple):
         return f"{above} has {counted(len(block), 'entries')}, counted from 0"
     if now := renamed.key(key, block):
@@ -187,13 +187,13 @@ def _instead(key: str, above: str, block: dict[str, Any] | tuple[Any, ...]) -> s
 
 @dataclass
 class _Reader:
-    """Turns nodes into plain values; notes places and problems in `source`."""
+    """Converts nodes to plain values; records places and problems in `source`."""
 
     source: RecipeSource
     place: str | None = None
-    """The argument of the command line that is being read; None: the file."""
+    """The command-line argument being read; None: the file."""
     open: tuple[Node, ...] = ()
-    """The nodes around the present one."""
+    """The nodes around the current one."""
 
     def value(self, node: Node, path: str) -> Any:
         if node in self.open:
@@ -241,9 +241,9 @@ class _Reader:
 
 
 def _scalar(text: str, kind: str) -> Any:
-    """The value that YAML 1.2 gives a scalar of this kind; what only looks like a number stays text.
+    """The value of a YAML 1.2 scalar; text that only looks like a number stays text.
 
-    Raises ValueError for what no key can have: numbers without end, half a surrogate pair.
+    Raises ValueError for unsupported values: numbers of any length, half a surrogate pair.
     """
     if kind in ("int", "float") and len(text) > LONGEST_NUMBER:
         raise ValueError(f"a number of {len(text):,} characters; quote it if it is text")

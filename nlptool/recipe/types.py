@@ -1,4 +1,4 @@
-"""The types of a recipe: Block, and the two kinds of value that need more than a Python type."""
+"""Base types of recipes: RecipeBlock, marks on keys, and values that need more than a Python type."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,15 +13,15 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 RESUMABLE: JsonDict = {"resumable": True}
 """`Field(..., json_schema_extra=RESUMABLE)`: a run may be resumed with another value of this key.
 
-What bears no mark is fixed: the batches, the model or the rows of the run would be others. The mark of a block holds
-for all keys in it.
+Unmarked keys are fixed, since they change the batches, the model or the rows of the run. The mark of a block applies
+to all keys in it.
 """
 
 
 def only(command: str) -> JsonDict:
-    """`Field(None, ..., json_schema_extra=only("distill"))`: a key of a shared block that one command alone has.
+    """`Field(None, ..., json_schema_extra=only("distill"))`: a key of a shared block for one command only.
 
-    While it is not set, the written recipe leaves it out; the schemas of other commands do not have it.
+    While it is not set, a written recipe leaves it out; the schemas of other commands lack it.
     """
     return {"only": command}
 
@@ -29,9 +29,8 @@ def only(command: str) -> JsonDict:
 class RecipeBlock(BaseModel):
     """A block of a recipe: a frozen value whose fields are its keys.
 
-    Types are taken at their word: "32" is not a whole number, true is not 1; a whole number is a number.
-    Unknown keys are errors. Lists arrive as tuples. Every field has a description, for editors and resolved
-    recipes.
+    Types are strict: "32" is not a whole number, true is not 1; a whole number is a number. Unknown keys are errors.
+    Lists become tuples. Every field has a description, for editors and resolved recipes.
     """
 
     model_config = ConfigDict(
@@ -44,10 +43,10 @@ class RecipeBlock(BaseModel):
     )
 
     replaces: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
-    """Keys of this block that exclude others: given on the command line, they take the place of the file's."""
+    """Keys of this block that exclude others: given on the command line, they replace the file's."""
 
     only_command: ClassVar[str | None] = None
-    """The one command that has this block, of those that share a recipe; the schemas of others do not offer it."""
+    """The only command with this block, among those that share a recipe; the schemas of others lack it."""
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -59,7 +58,7 @@ class RecipeBlock(BaseModel):
         return found
 
     def idle(self) -> dict[str, str]:
-        """Keys of this block that change nothing beside the values of others, and why."""
+        """Keys of this block without effect, given the values of others, and why."""
         return {}
 
 
@@ -85,9 +84,9 @@ PATTERN = r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)([kKMBT]?) *([a-z]+)"
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a run may be: tokens, epochs, seconds or floating-point operations, read from `2B tokens`.
+    """The length of a run: tokens, epochs, seconds or floating-point operations, read from `2B tokens`.
 
-    Tokens are positions: padding counts, as it is computed.
+    Tokens are positions: padding counts, since it is computed.
     """
 
     amount: float
@@ -97,7 +96,7 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> "Budget":
-        """Read `2B tokens`, `1.5 epochs`, `30 min`, `1e17 flops`. ValueError says what was expected."""
+        """Read `2B tokens`, `1.5 epochs`, `30 min`, `1e17 flops`. The message of ValueError says what was expected."""
         match = re.fullmatch(PATTERN, text.strip())
         if match is None or match[3] not in UNITS:
             raise ValueError(cls.EXPECTED)
@@ -108,7 +107,7 @@ class Budget:
         return cls(amount, measure)
 
     def __str__(self) -> str:
-        """The amount in the unit a person would choose; `parse` reads it back to the same value."""
+        """The amount in a suitable unit; `parse` reads it back to the same value."""
         units = {
             "tokens": [("B tokens", 10**9), ("M tokens", 10**6), (" tokens", 1)],
             "seconds": [(" h", 3600), (" min", 60), (" s", 1)],
@@ -145,9 +144,9 @@ class Budget:
 
 
 class OneOf:
-    """Marks a text as one of these names, as a Literal of them would: `Annotated[str, OneOf(METRICS)]`.
+    """Restricts a text to these names, like a Literal: `Annotated[str, OneOf(METRICS)]`.
 
-    So a table by name is the only list of its names.
+    So a table by name need not repeat its names.
     """
 
     def __init__(self, names: Iterable[str]) -> None:

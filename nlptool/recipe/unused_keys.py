@@ -1,4 +1,4 @@
-"""Keys that act on others: one that takes the place of those it excludes, and one that changes nothing beside them."""
+"""Keys that affect others: those that replace the keys they exclude, and those without effect."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,9 +9,10 @@ from nlptool.recipe.types import RecipeBlock
 
 
 def replace(source: RecipeSource, schema: type[RecipeBlock]) -> None:
-    """Where a key excludes others, remove those that were given less closely, in place.
+    """If a key excludes others, remove those given less closely, in place.
 
-    The command line is closer than the file, and the file than what it extends. What the command line removes is noted.
+    The command line is closer than the file, and the file closer than its base. Removals by the command line are
+    noted.
     """
     for path, block in list(blocks(schema, source.data)):
         values = _at(source.data, path)
@@ -34,14 +35,14 @@ def replace(source: RecipeSource, schema: type[RecipeBlock]) -> None:
 
 
 def _distance(source: RecipeSource, path: str) -> int:
-    """How far from the command line a key was given: on it -1, in the file 0, in a recipe that it extends more."""
+    """Distance of a key from the command line: -1 on it, 0 in the file, more in the recipes that it extends."""
     return -1 if source.places.get(path, "").startswith(COMMAND_LINE) else source.inherited.get(path, 0)
 
 
 def idle(recipe: RecipeBlock, source: RecipeSource) -> list[Problem]:
-    """The keys that were given and change nothing: any of the command line, those of the file but for defaults.
+    """Given keys without effect: any of the command line, those of the file unless they have the default.
 
-    A resolved recipe has every default, and is a recipe still.
+    A resolved recipe has every default, and must stay valid.
     """
     problems = []
     for path, block, key, why in _idle(recipe, ""):
@@ -68,7 +69,7 @@ def _idle(value: Any, path: str) -> Iterator[tuple[str, RecipeBlock, str, str]]:
 
 
 def _at(data: Any, path: str) -> dict[str, Any]:
-    """The block under a dotted key; an empty one where there is none."""
+    """The block under a dotted key; empty if there is none."""
     for key in path.split(".") if path else ():
         data = data.get(key) if isinstance(data, dict) else None
     return data if isinstance(data, dict) else {}

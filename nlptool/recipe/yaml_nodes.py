@@ -1,4 +1,4 @@
-"""YAML 1.2 to nodes, within bounds that no recipe comes near, and what is wrong with it in plain words."""
+"""YAML 1.2 to nodes, with limits on size and depth, and errors in plain words."""
 
 from functools import lru_cache
 from typing import Any
@@ -9,10 +9,10 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import Node
 from ruamel.yaml.reader import ReaderError
 
-MOST_VALUES, DEEPEST = 50_000, 40  # far beyond any recipe; keys are values, aliases count as what they repeat
+MOST_VALUES, DEEPEST = 50_000, 40  # far beyond any recipe; keys count as values, aliases as what they repeat
 TOO_MANY = f"more than {MOST_VALUES:,} values, aliases written out"
 TOO_DEEP = f"blocks and lists more than {DEEPEST} deep"
-PLAIN_WORDS = [  # what ruamel.yaml says; what a person wants to know
+PLAIN_WORDS = [  # ruamel.yaml's messages; our explanations
     ("found character '\\t'", "a tab; YAML is indented by spaces"),
     (
         "mapping values are not allowed",
@@ -22,7 +22,7 @@ PLAIN_WORDS = [  # what ruamel.yaml says; what a person wants to know
     ("that cannot start any token", "a value cannot begin with this character; quote it"),
     ("but found another document", "a second document (---); a recipe is one"),
 ]
-PLAIN_WORDS_AT_START = [  # the same for faults that are noticed long after their line
+PLAIN_WORDS_AT_START = [  # the same for faults that are detected far below their line
     ("could not find expected ':'", "expected key: value, found a lone word"),
     ("found unexpected end of stream", "a quote that is never closed"),
     ("but got '<stream end>'", "a bracket that is never closed"),
@@ -30,7 +30,7 @@ PLAIN_WORDS_AT_START = [  # the same for faults that are noticed long after thei
 
 
 class NotYamlError(Exception):
-    """A text that is not YAML, or more of it than any recipe: on which line, and why in plain words."""
+    """A text that is not YAML, or exceeds the limits: line and reason."""
 
     def __init__(self, line: int, words: str) -> None:
         super().__init__(words)
@@ -38,11 +38,11 @@ class NotYamlError(Exception):
 
 
 class BoundedComposer(Composer):
-    """Composes nodes until there are too many, or they are too deep: parsing takes longer than all else."""
+    """Composes nodes up to the limits, since parsing dominates the time."""
 
     def __init__(self, loader: Any = None) -> None:
         super().__init__(loader)
-        # An anchor may be set anew; a warning would be shown as Python's own.
+        # An anchor may be redefined; the warning would be Python's own.
         self.warn_double_anchors = False
         self.nodes = 0
 
@@ -59,9 +59,9 @@ class BoundedComposer(Composer):
 
 @lru_cache(maxsize=32)
 def compose(text: str) -> Node | None:
-    """The nodes of a YAML text, which nobody changes; None when it holds none. Raises NotYamlError.
+    """The nodes of a YAML text, which must not be changed; None if it is empty. Raises NotYamlError.
 
-    Cached, for a run reads its own recipe and its teacher's several times, each a hundred lines with all defaults.
+    Cached, since a run reads its own recipe and its teacher's several times, each a hundred lines with all defaults.
     """
     try:
         yaml = YAML(typ="safe", pure=True)

@@ -1,4 +1,4 @@
-"""What the steps of a run come to, between one line of its log and the next."""
+"""Averages over the steps between two lines of a run's log."""
 
 import time
 
@@ -13,20 +13,20 @@ from nlptool.train.trainer import Step
 class RunningAverages:
     """Sums since the last line of the log.
 
-    Its clock runs while steps are taken, so the speed is that of training alone: made anew, it leaves out what was
-    done before, such as an evaluation or the writing of a checkpoint.
+    Its clock runs while steps are taken, so the speed is that of training alone: a new instance excludes earlier
+    work, such as an evaluation or saving a checkpoint.
     """
 
     def __init__(self) -> None:
         self.started = time.monotonic()
-        self.tokens = self.flops = 0.0  # of the steps that the clock has seen
+        self.tokens = self.flops = 0.0  # of the timed steps
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.norms: list[Tensor] = []
         self.lr = 0.0
 
     def add(self, step: Step, *, timed: bool) -> None:
-        """Take in one step. timed: False for the first one of a process, which builds and compiles."""
+        """Add one step. timed: False for the first one of a process, which builds and compiles."""
         self.norms.append(step.grad_norm)
         self.lr = step.lr
         for term, value in step.sums.items():
@@ -57,5 +57,5 @@ class RunningAverages:
 
     @property
     def seconds(self) -> float:
-        """That the clock has run."""
+        """Seconds on the clock."""
         return max(time.monotonic() - self.started, 1e-9)

@@ -1,4 +1,4 @@
-"""How long a run's steps are on this machine, and what memory they use, found by taking some of them."""
+"""Times some steps of a run on this machine, and measures their memory."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,19 +20,19 @@ from nlptool.train.interrupts import SignalHandler
 from nlptool.train.optim import Adam
 from nlptool.train.trainer import State, Step, train
 
-STEPS, WARM_UP = 20, 5  # of a probe; the first ones are slower and not counted
-LONGEST = 2.0  # seconds that a step of a probe should take at most; longer ones are cut to fewer sequences
-QUICK = 0.5  # seconds: below, more sequences are tried, since they may cost a GPU no more time
+STEPS, WARM_UP = 20, 5  # steps of a probe; the first ones are slower and not counted
+LONGEST = 2.0  # longest step of a probe in seconds; a longer one gets fewer sequences
+QUICK = 0.5  # seconds below which more sequences are tried, since they may take a GPU no more time
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the steps of one stage took."""
+    """Timing of the steps of one stage."""
 
     rows: int
-    """Sequences of a step of the probe; the recipe's batch, or fewer where that takes long."""
+    """Sequences of a step of the probe; the recipe's batch, or fewer if that takes long."""
     micro_batch: int
-    """Sequences at once."""
+    """Sequences of a micro-batch."""
     steps: int
     """Steps that were timed."""
     step: float
@@ -42,8 +42,7 @@ class Probe:
     tokens_per_second: float
     """Real tokens."""
     memory: int
-    """The most bytes that were in use up to then, less those before the model was made. On a CPU what torch's own
-    code takes when it is first used counts too: tens of MB."""
+    """Peak memory in bytes, minus that before the model was built; on a CPU with tens of MB of torch's own code."""
 
 
 def timed_steps(
@@ -55,8 +54,8 @@ def timed_steps(
     seed: int,
     world: DistributedContext,
 ) -> Iterator[tuple[Step, float]]:
-    """The first steps of a run, each with the seconds that it took on the device."""
-    signals = SignalHandler(alone=True)  # not entered: Ctrl-C stops a probe as any other program
+    """The first steps of a run, each with its seconds on the device."""
+    signals = SignalHandler(alone=True)  # not entered: Ctrl-C stops a probe like any other program
     last = time.perf_counter()
     for step in train(
         state, objective, batches, config, steps=steps, seed=seed, world=world, interrupts=signals
@@ -68,7 +67,7 @@ def timed_steps(
 
 
 class StageProbe:
-    """A model and its optimiser, with which steps of each stage are taken. before: bytes in use without them."""
+    """A model and its optimiser, for timing steps of each stage. before: bytes in use without them."""
 
     def __init__(
         self, objective: Objective, config: PretrainConfig, seed: int, world: DistributedContext, before: int
@@ -78,7 +77,7 @@ class StageProbe:
         self.state = State(self.objective, Adam(self.objective, config.optimizer))
 
     def probe(self, stage: Stage) -> Probe:
-        """Take some steps, with the trainer, and leave no trace but the time."""
+        """Time some steps of the trainer; the state is not kept."""
         most = stage.batch // self.config.gradient_accumulation
         rows = stage.batch if self.config.compile else self._affordable(stage, most)
         rows, accumulate = _cut(rows, most)
@@ -96,7 +95,7 @@ class StageProbe:
         )
 
     def _affordable(self, stage: Stage, most: int) -> int:
-        """Sequences whose step takes about LONGEST, or all."""
+        """Number of sequences whose step takes about LONGEST, or all."""
         rows = 1
         while True:
             rows, accumulate = _cut(rows, most)
@@ -106,7 +105,7 @@ class StageProbe:
             rows = min(stage.batch, 4 * rows)
 
     def _take(self, stage: Stage, rows: int, accumulate: int, steps: int) -> tuple[list[float], float]:
-        """Seconds of each of the first steps, and tokens of a step on average."""
+        """Seconds of each of the first steps, and mean tokens of a step."""
         batches = Batches(
             [stage._replace(batch=rows)], self.objective.collate, seed=self.seed, accumulate=accumulate
         )
@@ -120,9 +119,9 @@ class StageProbe:
 def stage_probe(
     train: PretrainConfig, seed: int, build: Callable[[DistributedContext], TrainingJob], console: Console
 ) -> StageProbe | None:
-    """What times the steps of a job's stages; None, with a note, where this machine cannot carry out the recipe.
+    """Times the steps of a job's stages; None, with a note, if the recipe cannot run on this machine.
 
-    That recipe may be for another machine. build: makes the job on one rank; UsageError where it cannot be.
+    Such a recipe may be for another machine. build: builds the job on one rank; raises UsageError if it cannot.
     """
     world = distributed.join(ALONE)
     before = memory_used(world.device)
@@ -136,5 +135,5 @@ def stage_probe(
 
 
 def _cut(rows: int, most: int) -> tuple[int, int]:
-    """As many rows as make whole micro-batches of at most `most`, and how many of these they make."""
+    """As many rows as fill whole micro-batches of at most `most` rows, and the number of micro-batches."""
     return (rows, 1) if rows <= most else (rows // most * most, rows // most)

@@ -1,4 +1,4 @@
-"""Whether a run, a token store or a model is what it should be: digests of files, finite weights, a round trip."""
+"""Integrity checks of runs, token stores and models: digests of files, finite weights, a round trip."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Check(NamedTuple):
-    """One thing looked at. good is None for what is only reported."""
+    """The result of one check; `good` is None for information."""
 
     subject: str
     good: bool | None
@@ -46,7 +46,7 @@ def check_store(path: Path) -> Iterator[Check]:
 
 
 def whole(subject: str, why: str | None) -> Check:
-    """Whether files are as they were written. why: what is wrong with them."""
+    """Whether files match their digests. why: the first mismatch."""
     return Check(subject, why is None, why or "every file has the digest it was written with")
 
 
@@ -79,7 +79,7 @@ def check_run(run: Path) -> Iterator[Check]:
 
 
 def _own_files(run: Path) -> Check:
-    """What a run says of itself, without which it cannot be resumed."""
+    """The files that a run needs to be resumed."""
     try:
         kept_source(run)
         for name in ("environment.json", weights_record.FILE):
@@ -91,7 +91,7 @@ def _own_files(run: Path) -> Check:
 
 
 def is_vectors(final: Path) -> bool:
-    """Whether a folder holds vectors of a graph's entities, not a model."""
+    """Whether a folder holds embeddings of a graph rather than a model."""
     try:
         return "graph_fingerprint" in read_json(final / "config.json", dict)
     except (FileNotFoundError, DataError):
@@ -99,7 +99,7 @@ def is_vectors(final: Path) -> bool:
 
 
 def check_vectors(final: Path) -> Iterator[Check]:
-    """Vectors of entities and relations: digests, finite numbers, as many as the graph had."""
+    """Embeddings of entities and relations: digests, finite numbers, numbers of rows."""
     import numpy as np
 
     from nlptool.knowledge.embeddings import ENTITY, RELATION, mapped_tensors
@@ -119,7 +119,7 @@ def check_vectors(final: Path) -> Iterator[Check]:
 
 
 def check_graph(path: Path) -> Iterator[Check]:
-    """A knowledge graph: the digests of its files, and what it holds."""
+    """A knowledge graph: the digests of its files, and its sizes."""
     from nlptool.knowledge.graph import Graph
 
     try:
@@ -131,7 +131,7 @@ def check_graph(path: Path) -> Iterator[Check]:
 
 
 def check_model(final: Path) -> Iterator[Check]:
-    """The exported folder: finite, and the same after a round trip through nlptool's own names."""
+    """The exported folder: finite weights, unchanged after a round trip through nlptool's names."""
     import torch
 
     from nlptool.models import huggingface

@@ -1,7 +1,7 @@
-"""The run folder: never overwritten by accident, complete enough to know later what was run.
+"""The run folder: never overwritten by accident, and a complete record of the run.
 
 OUT/recipe.yaml        the recipe with every default written out
-OUT/command.txt        the command lines that worked on it
+OUT/command.txt        the command lines that wrote to it
 OUT/environment.json   versions, device, threads; digests of models that every step reads
 OUT/metrics.jsonl      figures by step
 OUT/checkpoints/       state to resume from
@@ -38,13 +38,14 @@ def prepare_output_folder(
     holds: str | None = None,
     reads: Iterable[str] = (),
 ) -> Path | None:
-    """Make sure that `out` may be written, and lock it; returns the run folder or checkpoint to resume, or None.
+    """Check and lock the output folder; returns the run folder or checkpoint to resume, or None.
 
-    Raises UsageError when there is something in `out` that neither --resume nor --overwrite accounts for: a run is
-    resumed in its own folder, or in one that holds nothing yet. With --dry-run nothing is written, and `out` may hold
-    anything. Once more is no fault.
-    recipe: of the run; what is resumed or replaced must be a run with such a recipe. holds: of what is no run, a file
-    that what is replaced must hold. reads: paths, besides those in the recipe; nothing that is read is replaced.
+    Raises UsageError when `out` holds something that neither --resume nor --overwrite accounts for: a run is resumed
+    in its own folder, or in an empty one. With --dry-run nothing is written, and `out` may hold anything. It may be
+    called again.
+    recipe: of the run; what is resumed or replaced must be a run with such a recipe. holds: for folders that are no
+    run, a file that what is replaced must hold. reads: paths, besides those in the recipe, that must not be
+    replaced.
     """
     if out.name in ("", ".."):
         raise UsageError(f"{out}: is no folder of its own", hint="name one with --out, e.g. runs/mine")
@@ -65,7 +66,7 @@ def prepare_output_folder(
 
 
 def _is_kept(path: Path) -> bool:
-    """Whether a run has something there: no lock, nothing that a killed process was writing, no mere command line."""
+    """Whether a run has content there: more than a lock, unfinished files and command lines."""
     return path.name not in (lock.NAME, COMMANDS) and not path.name.endswith(MARK)
 
 
@@ -109,7 +110,7 @@ def _source(
 
 
 def require_auto(resume: str | None) -> None:
-    """Raise UsageError where --resume names a run, and the command goes on in its output folder only."""
+    """Raise UsageError where --resume names a run, but the command resumes in its output folder only."""
     if resume not in (None, "auto"):
         raise UsageError(
             f"--resume {resume}: this command resumes in its own output folder only", hint="--resume auto"
@@ -117,7 +118,7 @@ def require_auto(resume: str | None) -> None:
 
 
 def _require_own(out: Path, kind: type[RecipeBlock] | str, *, replaced: bool) -> None:
-    """Raise UsageError for a folder that is not of this kind."""
+    """Raise UsageError for a folder of another kind."""
     other = "choose another folder with --out"
     if replaced and Path.cwd().resolve().is_relative_to(out.resolve()):
         raise UsageError(f"{out}: is where you are, and is not replaced", hint=other)
@@ -127,7 +128,7 @@ def _require_own(out: Path, kind: type[RecipeBlock] | str, *, replaced: bool) ->
     elif written.exists():
         is_run = any((out / name).exists() for name in (COMMANDS, "store.json", "graph.json"))
         fits = is_run and kept_source(out, kind).data.keys() <= kind.model_fields.keys()
-    else:  # a run that has lost its recipe
+    else:  # of a run without its recipe
         fits = not replaced and (out / COMMANDS).exists()
     others = (
         inventory.foreign(out, kind if isinstance(kind, str) else None)
@@ -143,7 +144,7 @@ def _require_own(out: Path, kind: type[RecipeBlock] | str, *, replaced: bool) ->
 
 
 def _require_unread(out: Path, read: Any) -> None:
-    """Raise UsageError where what is to be replaced holds something that is read."""
+    """Raise UsageError where a folder to be replaced holds something that is read."""
     if isinstance(read, Mapping):
         read = [value for key, value in read.items() if key != "out"]
     if isinstance(read, str):
@@ -161,11 +162,11 @@ def _require_unread(out: Path, read: Any) -> None:
 def create_run_folder(
     out: Path, recipe: RecipeBlock, environment: dict[str, Any], *, overwrite: bool, finished: bool = False
 ) -> None:
-    """Make the folder and write down what is run; nothing where its run is finished, with this recipe.
+    """Create the folder and record the run; does nothing if the run is finished, with this recipe.
 
-    Raises DataError where the disk refuses; each file then is what it was before.
+    Raises DataError where the disk refuses; each file is then unchanged.
     """
-    shutil.rmtree(aside_of(out), ignore_errors=True)  # of a run that was killed as it began
+    shutil.rmtree(aside_of(out), ignore_errors=True)  # of a run that was killed at its start
     if finished and not overwrite:
         return
     _write_down(out, recipe, environment, overwrite=overwrite)
@@ -176,7 +177,7 @@ def _write_down(out: Path, recipe: RecipeBlock, environment: dict[str, Any], *, 
         inventory.clear(out)
     out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out)
-    # First of all: it says whose a folder is that a kill has left with little more.
+    # First, since it identifies a folder that a kill leaves with little more.
     append_line(out / COMMANDS, shlex.join(["nlptool", *sys.argv[1:]]).replace("\n", " "))
     write_text(out / KEPT, dump(recipe))
     write_json(out / "environment.json", environment)
@@ -190,7 +191,7 @@ def create_run_folder_with(
     *,
     overwrite: bool,
 ) -> None:
-    """`create_run_folder`, and what `make` puts into a folder to begin with: a fault leaves and replaces nothing."""
+    """`create_run_folder`, with initial content written by `make`: if that fails, nothing is created or replaced."""
     aside = aside_of(out)
     try:
         shutil.rmtree(aside, ignore_errors=True)
@@ -211,11 +212,11 @@ def check_resume(
     ahead: Collection[str] = (),
     known: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Change]:
-    """What changes where a run is resumed with this recipe.
+    """Changes in the recipe of a resumed run.
 
-    models: folders that it reads, by the recipe's key. ahead: blocks that nothing of the run has followed yet.
-    known: digests of the models as a checkpoint has them, which go before those of environment.json.
-    Raises UsageError where a key changes whose field is not marked RESUMABLE, DataError where a model is another.
+    models: folders that it reads, by the recipe's key. ahead: blocks that no step of the run depends on yet. known:
+    the models' digests from a checkpoint, which take precedence over environment.json. Raises UsageError where a
+    changed key's field is not marked RESUMABLE, DataError where a model differs.
     """
     changed = changed_keys(kept(run, type(recipe)), recipe)
     values = recipe.model_dump(mode="python")
@@ -245,14 +246,14 @@ def report_changes(changed: Iterable[Change], console: Console) -> None:
 
 
 def format_changes(changed: Iterable[Change]) -> str:
-    """A line each, behind a heading."""
+    """A heading and a line for each change."""
     return "".join(f"\n  {change}" for change in changed)
 
 
 def changed_keys(old: RecipeBlock, new: RecipeBlock) -> list[Change]:
-    """What differs between the recipes of two runs besides where they lie.
+    """Differences between the recipes of two runs, apart from their paths.
 
-    The model to begin from may lie in the same place beside them, as that of an earlier stage.
+    A model that one starts from may have the same path relative to both runs, as that of an earlier stage.
     """
     found = [change for change in difference(old, new) if change.path != "out"]
     outs = [str(getattr(recipe, "out", ".")) for recipe in (old, new)]
@@ -278,7 +279,7 @@ def _of_model(path: Path) -> str:
 
 
 def _of_store(path: Path) -> str | None:
-    """None where there is no store; its own record has the digests of its files."""
+    """None where there is no store; its record has the digests of its files."""
     written = path / "store.json"
     if not written.exists():
         return None

@@ -1,6 +1,6 @@
-"""What nlptool writes into an output folder, by name: --overwrite removes that, and nothing else.
+"""The names of everything that nlptool writes into an output folder; --overwrite removes only these.
 
-A test runs every command and holds what it leaves against this list.
+A test runs every command and compares its output with this list.
 """
 
 import glob
@@ -35,7 +35,7 @@ DISTILLED = (
     "teacher.npy",
     "teacher.json",
     "retention.md",
-    "twin",  # as earlier versions called baseline_student
+    "twin",  # baseline_student's name in earlier versions
 )
 PROMPTED = ("answers", "results.json", "results.md")
 STORE = (
@@ -72,7 +72,7 @@ CARDS = (
 )
 REPORT = ("index.html", "*.svg", "*.png")
 RECIPE = "recipe.yaml"
-BY_MARK = (  # what a folder with a recipe and one of these names holds besides; the first that fits
+BY_MARK = (  # further content of a folder with a recipe and one of these names; the first match counts
     (("corpus.json", "stretches", "dropped"), CORPUS),
     (("graph.json", "questions"), GRAPH),
     (("store.json", "train.bin", "heldout.bin"), STORE),
@@ -82,13 +82,13 @@ BY_MARK = (  # what a folder with a recipe and one of these names holds besides;
 OPENKE = ("*2id.txt", "*2vec.vec")
 PYKEEN = ("train", "validation", "test", "entity_vectors.npy", "relation_vectors.npy")
 EXPORTED = (("entity2id.txt", OPENKE), ("train/base.pth", PYKEEN))
-"""Graphs for other programs, by a file that they have."""
+"""Exported graphs, by a characteristic file."""
 RESULTS = {
     "compare.json": ("compare.json", "compare.md", "compare-*.svg", "compare-*.png", "suite"),
     "evaluate.json": ("evaluate.json", "evaluate.md", "suite"),
     "runs.json": ("runs.json", "runs", "result.json", "result.md", "result.html"),
 }
-"""What compare, evaluate and reproduce write besides folders of runs and models, by the file that tells theirs."""
+"""Further output of compare, evaluate and reproduce, by the file that identifies them."""
 RESUMABLE = tuple(RESULTS)
 WITHOUT_RECIPE = (*MODEL, *ONNX, *TOKENIZER, *REPORT, *STORE, *GRAPH, *CORPUS)
 ALWAYS = (f".*{MARK}", ".nlptool-lock")
@@ -98,7 +98,7 @@ _OF_RUN = (*TRAINING, *LABELLED, *DISTILLED, *ALWAYS)
 _OF_MODEL = (*MODEL, *TOKENIZER, "run.json", "task.json", *ALWAYS)
 GRID, PREDICTIONS, ANSWERS, ROWS = "grid", "predictions", "answers", "rows"
 RUNS, FOLDERS = "/runs", "/folders"
-"""RUNS stands for folders of any name with runs, or with what a model has answered, FOLDERS for those of tasks."""
+"""RUNS matches folders of any name with runs or answers of a model, FOLDERS those of tasks."""
 _OF_RESULTS = (*_OF_RUN, "confusion*.svg", "confusion*.png", "*.tsv")
 WITHIN = {
     "final": _OF_MODEL,
@@ -115,11 +115,11 @@ WITHIN = {
     ANSWERS: ("*.jsonl", FOLDERS, *ALWAYS),
     "teacher": ("*.topk_ids", "*.topk_logprobs", "*.known", *ALWAYS),
 }
-"""What nlptool writes into folders of its own, by their names."""
+"""Output within subfolders, by their names."""
 
 
 def _names(out: Path) -> tuple[str, ...]:
-    """What nlptool writes into a folder of this kind: what is none of it may be a user's, such as `data` in a run."""
+    """Names that nlptool writes into a folder of this kind; others may be a user's, such as `data` in a run."""
     if not (out / RECIPE).exists():
         if names := next((names for mark, names in RESULTS.items() if (out / mark).exists()), None):
             return (*names, RUNS, *ALWAYS)
@@ -131,7 +131,7 @@ def _names(out: Path) -> tuple[str, ...]:
 
 
 def is_of_kind(out: Path, mark: str) -> bool:
-    """Whether a folder is one that a file tells; of what holds results, also one that has only begun."""
+    """Whether a file identifies the kind of a folder; for results, also one that has just been started."""
     return (out / mark).exists() or (mark in RESULTS and not foreign(out, mark))
 
 
@@ -144,16 +144,16 @@ def _is_ours(path: Path, names: tuple[str, ...]) -> bool:
 
 
 def _is_card(path: Path) -> bool:
-    """Whether a README is the card of a model or corpus that nlptool wrote, and no text of the user's."""
+    """Whether a README is the card of a model or corpus written by nlptool rather than the user's text."""
     with suppress(OSError, DataError), open_regular(path) as file:
         return file.read(4096).startswith(CARDS)
     return False
 
 
 def foreign(out: Path, mark: str | None = None) -> list[str]:
-    """Paths in a folder that nlptool does not write there, sorted; also in folders of its own, such as final/notes.
+    """Sorted paths in a folder that nlptool does not write there, also in subfolders such as final/notes.
 
-    mark: the file that tells such folders, where it may not be there yet.
+    mark: the file that identifies such folders, if it may be missing yet.
     """
     names = (*RESULTS[mark], RUNS, *ALWAYS) if mark in RESULTS else _names(out)
     return sorted(str(path.relative_to(out)) for path in _foreign(out, names))
@@ -168,7 +168,7 @@ def _foreign(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _within(folder: Path) -> tuple[str, ...] | None:
-    """What nlptool writes into a folder in one of its own; None where names are another program's, or any."""
+    """Names written into a subfolder; None if it belongs to another program, or may hold any names."""
     if folder.parent.name == GRID:
         return WITHIN["seed-*"]
     if folder.parent.name in (PREDICTIONS, ANSWERS):
@@ -179,7 +179,7 @@ def _within(folder: Path) -> tuple[str, ...] | None:
 
 
 def _rows(folder: Path) -> tuple[str, ...] | None:
-    """What rows.json names, and features, which come later; None where it does not tell."""
+    """The names in rows.json, and features, which are added later; None if it has none."""
     with suppress(OSError, DataError):
         files = read_json(folder / "rows.json", dict).get("files")
         if isinstance(files, dict):
@@ -189,7 +189,7 @@ def _rows(folder: Path) -> tuple[str, ...] | None:
 
 
 def keep_foreign(folder: Path, aside: Path) -> None:
-    """Put what is not nlptool's in one of its own folders into that which takes its place, too; links as links."""
+    """Copy a user's files from a subfolder into its replacement; links stay links."""
     for name in sorted(str(path.relative_to(folder)) for path in _foreign(folder, _within(folder) or ("*",))):
         path, to = folder / name, aside / name
         if path.is_dir() and not path.is_symlink():
@@ -198,12 +198,12 @@ def keep_foreign(folder: Path, aside: Path) -> None:
             to.unlink(missing_ok=True)
             try:
                 os.link(path, to, follow_symlinks=False)
-            except OSError:  # of a disk without hard links
+            except OSError:  # for a disk without hard links
                 shutil.copy2(path, to, follow_symlinks=False)
 
 
 def clear(out: Path) -> None:
-    """Remove what nlptool has written; the lock stays, and so does whatever else lies there. Links are not followed."""
+    """Remove everything written by nlptool except the lock; other files stay. Links are not followed."""
     names = _names(out)
     for path in list(out.iterdir()):
         if path.name == ".nlptool-lock" or not _is_ours(path, names):

@@ -1,4 +1,4 @@
-"""What a training command hands to the loop, and what it gets back."""
+"""The interface between training commands and the training loop."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from nlptool.train.trainer import State
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The blocks of a recipe that every training command has."""
+    """The recipe blocks common to all training commands."""
 
     recipe: RecipeBlock
     out: Path
@@ -28,12 +28,12 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What a command brings to the loop."""
+    """What a command gives to the loop."""
 
     objective: Objective
     batches: PrefetchingLoader
     evaluate: Callable[[State, SignalHandler], dict[str, float]] | None
-    """Held-out figures; None where there is nothing to evaluate on."""
+    """Held-out figures; None without held-out data."""
     steps: int
     seconds: float | None
     """A time budget in place of steps."""
@@ -42,19 +42,19 @@ class TrainingJob:
     export: Callable[[Path], None]
     """Writes the finished model as a Hugging Face folder."""
     evaluate_first: bool = False
-    """Whether held-out figures are also wanted before the first step, as of weights that were trained before."""
+    """Whether to evaluate before the first step, too, as for pretrained weights."""
     rates: Mapping[str, float] = field(default_factory=dict)
-    """Learning rates of parameters as shares of the step's; 1 for those not named."""
+    """Learning rates of parameters as fractions of the step's; 1 for those not named."""
     patience: int | None = None
-    """The run ends when so many evaluations in turn have brought nothing better than the best."""
+    """The run ends after this many evaluations without an improvement."""
     best: bool = False
-    """Whether the result is the best checkpoint, in place of the last."""
+    """Whether the result is the best checkpoint rather than the last."""
     models: Mapping[str, Path] = field(default_factory=dict)
     """Folders of models that every step reads, by the recipe's key; a run resumes with the same ones only."""
     model_card: bool = True
-    """Whether the result is a Hugging Face folder, which has a model card."""
+    """Whether the result is a Hugging Face folder with a model card."""
     stages: tuple[int, ...] = (0,)
-    """The step, from 0, at which each stage begins."""
+    """First step, from 0, of each stage."""
 
 
 @dataclass(frozen=True)
@@ -68,4 +68,4 @@ class RunResult:
     heldout: dict[str, float]
     final: Path
     heldout_before: dict[str, float] = field(default_factory=dict)
-    """Held-out figures before the first step, where these were wanted."""
+    """Held-out figures before the first step, if requested."""

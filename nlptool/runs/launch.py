@@ -1,4 +1,4 @@
-"""What every training command shares: its processes, and the devices that they compute on."""
+"""Processes and devices of training commands."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from nlptool.train.interrupts import SignalHandler
 
 
 class RunContext(NamedTuple):
-    """One process's part in a run: what it speaks through, the other ranks, and the signals that it handles."""
+    """One process of a run: its console, the other ranks, and its signal handler."""
 
     console: Console
     world: DistributedContext
@@ -25,9 +25,10 @@ class RunContext(NamedTuple):
 
 @contextmanager
 def ranks(console: Console) -> Iterator[RunContext]:
-    """The ranks that a launcher started, or this process alone; signals are handled, the first rank speaks.
+    """Join the ranks of the launcher, or run this process alone; signals are handled, and only the first rank
+    prints.
 
-    What runs within may enter again: the ranks are joined once.
+    It may be nested: the ranks are joined once.
     """
     launch.require_launcher(os.environ, sys.argv[1:])
     world = distributed.join(launch.read(os.environ), console.note)
@@ -44,12 +45,12 @@ def ranks(console: Console) -> Iterator[RunContext]:
 
 
 def work_alone() -> None:
-    """From now on this process works without the other ranks."""
+    """Let this process run without the other ranks from now on."""
     launch.alone(os.environ)
 
 
 def require_device(train: TrainConfigBase, world: DistributedContext, stage: str = "train") -> None:
-    """Raise UsageError where the device cannot compute as the recipe says. stage: where `train` stands in it."""
+    """Raise UsageError where the device does not support the recipe. stage: the key of `train` in it."""
     if train.precision == "bf16" and world.device.type == "cpu":
         raise UsageError(
             f"{stage}.precision: bf16 needs a GPU; most CPUs compute it in software, 20 to 50 times slower",

@@ -1,8 +1,8 @@
-"""One process at a time writes an output folder, or an output file.
+"""Locks of output folders and files, so that one process at a time writes them.
 
-OUT/.nlptool-lock, or .FILE.nlptool-lock, says which: host, process, and when it began. It goes when the process ends;
-that of a process which has died is taken over, that of another host is refused with what to do, since nobody can ask
-there.
+OUT/.nlptool-lock, or .FILE.nlptool-lock, names the host, the process, and its start. It is removed when the process
+ends; the lock of a dead process is taken over, that of another host is refused with a hint, since its process cannot
+be checked.
 """
 
 import json
@@ -22,15 +22,15 @@ _held: set[Path] = set()
 
 
 def hold(out: Path) -> None:
-    """Take `out`, which is made if need be, for this process until `release`; again is no fault.
+    """Lock `out`, which is created if necessary, for this process until `release`; may be called again.
 
-    Raises UsageError where another process writes it, or where no folder can be.
+    Raises UsageError where another process writes it, or the folder cannot be created.
     """
     _take(out, Path(os.path.realpath(out)) / NAME)
 
 
 def hold_file(out: Path) -> None:
-    """Take an output file, as `hold` takes a folder."""
+    """Lock an output file, as `hold` locks a folder."""
     real = Path(os.path.realpath(out))
     _take(out, real.with_name(f".{real.name}{NAME}"))
 
@@ -59,14 +59,14 @@ def _take(out: Path, path: Path) -> None:
 
 
 def require_free(out: Path) -> None:
-    """Raise UsageError where another process writes `out`; nothing is taken."""
+    """Raise UsageError where another process writes `out`, without locking it."""
     path = Path(os.path.realpath(out)) / NAME
     if path not in _held and path.exists():
         _require_dead(out, path)
 
 
 def release(out: Path | None = None) -> None:
-    """Give up a folder, or all; one in which nothing was made goes, too."""
+    """Release one lock, or all; an empty folder is removed."""
     for path in [*_held] if out is None else [Path(os.path.realpath(out)) / NAME]:
         with suppress(OSError):
             path.unlink()
@@ -76,13 +76,13 @@ def release(out: Path | None = None) -> None:
 
 
 def _require_dead(out: Path, path: Path) -> None:
-    """Raise UsageError unless the process that holds a folder is one of this host that has ended."""
+    """Raise UsageError unless the process that holds a lock was on this host and has ended."""
     try:
         facts: dict[str, Any] = read_json(path, dict)
         age = max(0.0, time.time() - path.stat().st_mtime)
     except FileNotFoundError:
         return
-    except DataError:  # cut by a full disk or a kill, or another process has made it this moment
+    except DataError:  # cut by a full disk or a kill, or another process is writing it at this moment
         time.sleep(0.2)
         with suppress(FileNotFoundError, DataError):
             read_json(path, dict)
@@ -104,13 +104,13 @@ def _require_dead(out: Path, path: Path) -> None:
 
 
 def _began(process: int) -> int | None:
-    """When a process of this host began, so that another one with its number is distinguished; None: it has ended."""
+    """Start time of a process of this host, to distinguish it from another one with its number; None: it has ended."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text("utf8").rpartition(")")[2].split()
     except FileNotFoundError:
         if Path("/proc/self/stat").exists():
             return None
-        try:  # no /proc here: all that can be asked is whether there is one
+        try:  # without /proc, only the existence of a process can be checked
             os.kill(process, 0)
         except ProcessLookupError:
             return None

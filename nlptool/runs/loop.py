@@ -24,13 +24,13 @@ from nlptool.train.optim import Adam
 from nlptool.train.trainer import State, Step, derive_seed, train
 
 PACKAGES = ("torch", "numpy", "tokenizers", "safetensors")
-LOG_EVERY = 10  # steps; reading a figure waits for the device
+LOG_EVERY = 10  # steps between log lines; reading a figure waits for the device
 
 
 def open_run(config: RunConfig, options: Options, context: RunContext) -> ResumePoint | None:
-    """Prepare the run folder, seed torch, and find what is resumed; None where the run starts at step 0.
+    """Prepare the run folder, seed torch, and find the checkpoint to resume; None: start at step 0.
 
-    Raises UsageError for a folder that may not be written, DataError for one without a checkpoint that can be used.
+    Raises UsageError for a folder that may not be written, DataError for one without a usable checkpoint.
     """
     source = context.world.on_rank0(
         lambda: folder.prepare_output_folder(config.out, options, recipe=config.recipe)
@@ -43,7 +43,7 @@ def open_run(config: RunConfig, options: Options, context: RunContext) -> Resume
 def train_job(
     config: RunConfig, job: TrainingJob, point: ResumePoint | None, context: RunContext, *, overwrite: bool
 ) -> RunResult:
-    """Train from the start or from a checkpoint, to the end or to a signal. point: as `open_run` has found it.
+    """Train from the start or from a checkpoint, to the end or to a signal. point: the result of `open_run`.
 
     Raises Preempted with the state saved, NonFiniteLoss, DataError for a disk or checkpoint that fails.
     """
@@ -71,7 +71,7 @@ class TrainingRun:
         self.changed: list[Change] = []  # keys of the recipe, where a run is resumed
         self.first_step = 1
         self.evaluation_due = False  # evaluation was due at the resumed checkpoint, but had not run
-        self.saved = self.evaluated = self.logged = 0  # steps at which this was done last
+        self.saved = self.evaluated = self.logged = 0  # last steps at which this was done
         self.metrics: Metrics | None = None
         self.log = RunningAverages()
         self.training: dict[str, float] = {}
@@ -79,7 +79,7 @@ class TrainingRun:
         self.losses: list[float] = []
 
     def resume(self, past: ResumePoint) -> None:
-        """Take up what a run had come to."""
+        """Restore the state of a run."""
         self.changed = resume.check_same_run(past, self.config.recipe, self.job.models, self.console)
         if past.path is None or past.facts is None:
             self.console.note(f"{past.run} holds no checkpoint yet; starting at step 0")
@@ -102,7 +102,7 @@ class TrainingRun:
             )
 
     def at_end(self, past: ResumePoint) -> RunResult | None:
-        """How a run has ended of which nothing is left to be done; its module has the weights of final/."""
+        """The result of a run with nothing left to do; its module has the weights of final/."""
         given = (past, self.config.out, self.changed, self.console, self.job.evaluate is not None)
         found = self.world.on_rank0(lambda: resume.held_out_at_end(*given))
         if found is None:
@@ -114,14 +114,14 @@ class TrainingRun:
         return self._result()
 
     def _is_due(self, step: int) -> bool:
-        """Whether a step is followed by an evaluation and a checkpoint."""
+        """Whether evaluation and a checkpoint are due after a step."""
         often = (self.config.evaluate_every, self.config.save.every)
         return self.job.evaluate is not None and (
             any(step % every == 0 for every in often) or step == self.job.steps
         )
 
     def begin(self, *, overwrite: bool) -> None:
-        """Write down what is run; what a later course left in the folder is set aside."""
+        """Record the start of the run; remains of a later course are set aside."""
         facts = machine.environment(PACKAGES, self.world)
         about = machine.headline(facts, self.config.train.precision, self.parameters)
         self.console.note(f"{self.config.out}: {about}")
@@ -130,7 +130,7 @@ class TrainingRun:
         out, job = self.config.out, self.job
         if not overwrite:
             resume.set_aside(out, self.state.step, self.console)
-            if self.saved:  # what a kill between saving and pruning has left
+            if self.saved:  # left by a kill between saving and pruning
                 kept = checkpoint.path_of(self.folder, self.saved)
                 checkpoint.prune(self.folder, self.config.save.keep_last, kept)
         folder.create_run_folder(out, self.config.recipe, facts, overwrite=overwrite)
@@ -138,7 +138,7 @@ class TrainingRun:
         run_state.start(out, run_state.Goal(steps, job.seconds, job.stages))
 
     def train(self) -> RunResult:
-        """Run to the end; logs, evaluates and saves on the way."""
+        """Run to the end, with logging, evaluation and checkpoints."""
         config, job, state = self.config, self.job, self.state
         with ExitStack() as stack:
             stack.callback(job.batches.close)
@@ -168,7 +168,7 @@ class TrainingRun:
         return RunResult(state.step, state.tokens, state.elapsed, self.training, self.heldout, final, before)
 
     def _run(self) -> None:
-        """All steps that are left. Raises Preempted with the state saved."""
+        """All remaining steps. Raises Preempted with the state saved."""
         try:
             if self.job.evaluate_first and self.state.step == 0:
                 self._evaluate()
@@ -214,12 +214,12 @@ class TrainingRun:
             self._save()
 
     def _write_log(self) -> None:
-        """Figures of the steps since the last line; where a signal has met the only one, what it has cost."""
+        """Log the figures since the last line; a single interrupted step logs its cost."""
         if self.logged == self.state.step:
             return
         figures = self.log.figures(self.state.step, self.world) if self.log.norms else {}
         rate = self.log.flops / self.log.seconds if self.log.flops else None
-        parameters = {} if self.training else {"parameters": self.parameters}  # once, as they stay the same
+        parameters = {} if self.training else {"parameters": self.parameters}  # once, since they stay
         self.training = figures
         memory = machine.peak_memory_reserved(self.world.device) or None
         spent = {"tokens": self.state.tokens, "flops": self.state.flops, "seconds": self.state.elapsed}
@@ -237,7 +237,7 @@ class TrainingRun:
         self.log = RunningAverages()
 
     def _evaluate(self) -> None:
-        """Held-out figures. Raises NonFiniteLoss where one of them is no number."""
+        """Held-out figures. Raises NonFiniteLoss where one is not finite."""
         if self.job.evaluate is None:
             return
         self.panel.status("evaluating")
@@ -285,7 +285,7 @@ class TrainingRun:
         return len(self.losses) - 1 - self.losses.index(min(self.losses)) >= self.job.patience
 
     def _losses(self, run: Path) -> list[float]:
-        """What the evaluations of a resumed run have found so far."""
+        """The losses of a resumed run's evaluations so far."""
         found = []
         for line in metrics_file.read(run):
             if (figures := held_out(line)) and line["step"] <= self.state.step:
@@ -294,7 +294,7 @@ class TrainingRun:
         return found
 
     def _take_best(self) -> None:
-        """Put the weights of the best checkpoint in place of the last."""
+        """Replace the last weights by those of the best checkpoint."""
         path, broken = checkpoint.best(self.folder)
         for bad in broken:
             self.console.note(f"skipped {bad.folder}, whose held-out loss is lower: {bad.reason}")
@@ -303,7 +303,7 @@ class TrainingRun:
             self.console.note(f"the best checkpoint is that of step {self.state.step:,}")
 
     def _export(self, ended: int) -> None:
-        """Write final/, then that the run has ended."""
+        """Write final/, then record that the run has ended."""
         with atomic_folder(self.config.out / "final") as aside:
             self.job.export(aside)
             for model in (aside, *(path for path in aside.iterdir() if path.is_dir())):
@@ -317,7 +317,7 @@ class TrainingRun:
         run_state.finish(self.config.out, ended)
 
     def _stopped(self, stop: Preempted) -> Preempted:
-        """Save what a signal left, if there is anything new."""
+        """Save the state after a signal, if there is anything new."""
         if self.state.step > self.saved:
             self._write_log()
             if self.evaluated < self.state.step:
@@ -330,7 +330,7 @@ class TrainingRun:
         )
 
     def _rescue(self, lost: OtherRankFailed) -> None:
-        """Save the state of the last whole step without the other ranks, of which one is lost."""
+        """Save the state of the last whole step without the other ranks, one of which is lost."""
         if not self.world.first or self.state.step <= self.saved:
             return
         if self.evaluated < self.state.step:

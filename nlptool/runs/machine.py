@@ -1,4 +1,4 @@
-"""The machine that a run would be on: its memory, what of it is in use, its disk."""
+"""The machine of a run: memory, memory in use, disk, versions."""
 
 import os
 import platform
@@ -28,29 +28,29 @@ MEASURED = Path("/proc/self/statm")
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """What there is to fit into."""
+    """Memory and disk available to a run."""
 
     name: str
     memory: int
-    """Bytes of the GPU, or of main memory as far as this process may use it."""
+    """Bytes of the GPU, or of main memory available to this process."""
     taken: int
-    """Bytes that Python and torch have before there is a model; on a GPU unknown, and 0."""
+    """Bytes used by Python and torch before a model is built; on a GPU unknown, and 0."""
     disk: int
-    """Bytes free where the run folder will be."""
+    """Free bytes at the run folder's place."""
 
 
 def device() -> torch.device:
-    """The device for inference: a GPU where there is one."""
+    """The device for inference: a GPU if there is one."""
     return distributed.join(ALONE).device
 
 
 def device_name(device: torch.device) -> str:
-    """As environment.json has it."""
+    """The device in the form of environment.json."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def processor() -> str:
-    """The name of the processor, where the system tells it."""
+    """The name of the processor, if the system reports it."""
     try:
         text = read_text(Path("/proc/cpuinfo"))
     except (FileNotFoundError, DataError):
@@ -77,7 +77,7 @@ def device_info(out: Path) -> DeviceInfo:
 
 
 def require_room(parameters: int, device: torch.device) -> None:
-    """Raise DataError where a model of so many parameters cannot be trained on this machine, whatever its batches are.
+    """Raise DataError where a model of this size cannot be trained on this machine, whatever the batch size.
 
     Weights, gradients and Adam's two moments are 16 bytes for each.
     """
@@ -102,14 +102,14 @@ def memory_used(device: torch.device) -> int:
 
 
 def peak_memory_used(device: torch.device) -> int:
-    """The most bytes that this process has had: on a GPU those of tensors. 0 where the system does not say."""
+    """Peak memory of this process in bytes: on a GPU that of tensors. 0 where the system does not report it."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _most_resident()
 
 
 def peak_memory_reserved(device: torch.device) -> int:
-    """The most bytes that this process has had: on a GPU with those that torch keeps to use again.
+    """Peak memory of this process in bytes: on a GPU with torch's cache.
 
-    0 where the system does not say.
+    0 where the system does not report it.
     """
     return torch.cuda.max_memory_reserved(device) if device.type == "cuda" else _most_resident()
 
@@ -136,7 +136,7 @@ def _most_resident() -> int:
 
 @cache
 def _installed(package: str) -> str | None:
-    """The version of a package; kept, for each is looked for in all folders of Python's path."""
+    """The version of a package, cached, since a lookup searches all folders of Python's path."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -144,7 +144,7 @@ def _installed(package: str) -> str | None:
 
 
 def environment(packages: Iterable[str], world: DistributedContext) -> dict[str, Any]:
-    """What a result may depend on besides the recipe: environment.json."""
+    """environment.json: what a result may depend on besides the recipe."""
     return {
         "nlptool": __version__,
         "python": platform.python_version(),
@@ -158,7 +158,7 @@ def environment(packages: Iterable[str], world: DistributedContext) -> dict[str,
 
 
 def headline(facts: Mapping[str, Any], precision: str, parameters: int) -> str:
-    """A line for the head of a log: what a run trains, on what, by which versions. facts: as of `environment`."""
+    """A line at the head of a log: model size, device, precision, versions. facts: from `environment`."""
     world = "" if facts["ranks"] == 1 else counted(facts["ranks"], "ranks") + ", "
     threads = counted(facts["threads"], "threads")
     versions = f"nlptool {facts['nlptool']}, torch {facts['packages']['torch']}"

@@ -1,4 +1,4 @@
-"""Where a run's metrics go: metrics.jsonl always, TensorBoard and Weights & Biases on request."""
+"""A run's metrics: metrics.jsonl always, TensorBoard and Weights & Biases on request."""
 
 import json
 import math
@@ -17,9 +17,8 @@ Tracker = Literal["tensorboard", "wandb"]
 class Metrics:
     """Appends one JSON object a line to FOLDER/metrics.jsonl, and mirrors it to the trackers.
 
-    step: the step to resume from; lines of later steps, left by a run that was killed, are dropped. In a run
-    of several ranks only the first keeps metrics.
-    Raises UsageError when a tracker's package is not installed.
+    step: the step to resume from; lines of later steps, left by a killed run, are dropped. With several ranks only
+    the first writes metrics. Raises UsageError when a tracker's package is not installed.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class Metrics:
             write_text(self._path, "".join(f"{json.dumps(line)}\n" for line in kept))
 
     def write(self, step: int, **figures: float) -> None:
-        """Record figures of a step. Names may hold slashes: `heldout/mlm`."""
+        """Record figures of a step. Names may contain slashes: `heldout/mlm`."""
         append_line(self._path, json.dumps({"step": step} | figures))
         if self._tensorboard is not None:
             for name, value in figures.items():
@@ -71,7 +70,7 @@ def _wandb(folder: Path, recipe: dict[str, Any]) -> Any:
 
 
 def read(run: Path) -> list[dict[str, Any]]:
-    """The figures of a run, a line each, oldest first; a line that a kill has cut is left out.
+    """The figures of a run by line, oldest first; a line truncated by a kill is skipped.
 
     Raises DataError for a file that holds anything else.
     """
@@ -89,7 +88,7 @@ def read(run: Path) -> list[dict[str, Any]]:
 
 
 def series(run: Path) -> dict[str, dict[int, float]]:
-    """The finite figures of a run by name and step; where it went back some steps, what it did before is forgotten."""
+    """The finite figures of a run by name and step; those of steps that were repeated are dropped."""
     found: dict[str, dict[int, float]] = {}
     newest = 0
     for line in read(run):
@@ -104,7 +103,7 @@ def series(run: Path) -> dict[str, dict[int, float]]:
 
 
 def ends_whole(path: Path) -> bool:
-    """Whether the last line of a file is written to its end."""
+    """Whether the last line of a file is complete."""
     return not path.exists() or read_bytes(path)[-1:] in (b"", b"\n")
 
 
@@ -115,7 +114,7 @@ def last(run: Path, name: str, step: int) -> float | None:
 
 
 def held_out_at(run: Path, step: int) -> dict[str, float]:
-    """The held-out figures of a step, by their names without `heldout/`; none where it was not evaluated."""
+    """The held-out figures of a step, without the prefix `heldout/`; empty if it was not evaluated."""
     found: dict[str, float] = {}
     for line in read(run):
         found |= held_out(line) if line["step"] == step else {}

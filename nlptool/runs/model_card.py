@@ -1,6 +1,6 @@
-"""The model card of a finished model, README.md in the form of the Hugging Face hub: made of what its run folder keeps.
+"""The model card of a finished model: README.md in the Hugging Face hub's form, generated from its run folder.
 
-Front matter: https://huggingface.co/docs/hub/model-cards. What the run does not know, its licence, is an option.
+Front matter: https://huggingface.co/docs/hub/model-cards. The licence, which the run does not know, is an option.
 """
 
 import io
@@ -30,17 +30,17 @@ ENVIRONMENT: Shape = {"packages?": {str: object}, "models?": {str: str}}
 ROWS: Shape = {"rows": {str: int}}
 ROWS_FILE = Path("rows", "rows.json")
 MOST_LABELS = 30
-"""Labels that a card lists by name."""
+"""Number of labels listed by name."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """Fields of a card that no run knows."""
+    """Fields of a card that a run does not know."""
 
     license: str | None = None
-    """As the hub writes it, e.g. apache-2.0."""
+    """In the hub's spelling, e.g. apache-2.0."""
     languages: tuple[str, ...] = ()
-    """ISO 639 codes; none: that of the token store's sentences."""
+    """ISO 639 codes; empty: the language of the token store's sentences."""
 
 
 def write(
@@ -52,8 +52,8 @@ def write(
 ) -> None:
     """Write README.md into a Hugging Face folder, and into a second model's in it.
 
-    run: the run folder. step: whose weights these are. recipe: the run's own where it is at hand; else it is read.
-    Raises DataError for a run folder that cannot be read.
+    run: the run folder. step: of the weights. recipe: the run's, if it is at hand; else it is read. Raises DataError
+    for a run folder that cannot be read.
     """
     recipe = kept_source(run).data if recipe is None else recipe
     for path, text in _cards(folder, run, step, publication or Publication(), recipe).items():
@@ -61,7 +61,7 @@ def write(
 
 
 def write_at_end(folder: Path, run: Path, step: int, recipe: Mapping[str, Any]) -> str | None:
-    """As `write`; why there is no card where the run folder cannot be read: a run ends with its weights anyhow."""
+    """As `write`; returns the reason where the run folder cannot be read, since a run must end with its weights."""
     try:
         cards = _cards(folder, run, step, Publication(), recipe)
     except DataError as error:
@@ -74,13 +74,13 @@ def write_at_end(folder: Path, run: Path, step: int, recipe: Mapping[str, Any]) 
 def _cards(
     folder: Path, run: Path, step: int, publication: Publication, recipe: Mapping[str, Any]
 ) -> dict[Path, str]:
-    """The card of a folder's model, and of a second one in it, by their paths."""
+    """The card of a folder's model, and of a second one in it, by path."""
     others = (path for path in sorted(folder.iterdir()) if (path / huggingface.CONFIG).is_file())
     return {model / NAME: card(model, run, step, publication, recipe) for model in (folder, *others)}
 
 
 def card(model: Path, run: Path, step: int, publication: Publication, recipe: Mapping[str, Any]) -> str:
-    """The card of the model in a folder, whose weights are those of `step` of a run of this recipe."""
+    """The card of a folder's model, with the weights of `step`, in a run of this recipe."""
     settings = huggingface.read_config(model)
     architecture = hf_family.architecture(settings, "Model")
     figures = _figures(run, step)
@@ -127,7 +127,7 @@ class _Data:
 
 
 def _stores(recipe: Mapping[str, Any]) -> _Data:
-    """What the token stores were made of, where they are there."""
+    """The sources of the token stores, if these are accessible."""
     given = recipe.get("store") or ()
     paths = [Path(given)] if isinstance(given, str) else [Path(str(one.get("path"))) for one in given]
     found = [_store(path) for path in paths]
@@ -158,7 +158,7 @@ def _store(path: Path) -> _Data:
 
 
 def _labelled(recipe: Mapping[str, Any], run: Path) -> _Data:
-    """Where the rows of a task are from, and how many there are."""
+    """Source and number of a task's rows."""
     task = recipe.get("task") or {}
     source = task.get("source") or {}
     where = f"`{markdown_name(str(recipe['data']))}`" if recipe.get("data") else _origin(source) or "files"
@@ -173,7 +173,7 @@ def _labelled(recipe: Mapping[str, Any], run: Path) -> _Data:
 
 
 def _origin(source: Mapping[str, Any]) -> str:
-    """A source as prose: its files, its data set of the hub or its package."""
+    """A source as prose: its files, hub data set or package."""
     files = source.get("files")
     listed = (
         files.values() if isinstance(files, Mapping) else [files] if isinstance(files, str) else files or ()
@@ -217,13 +217,13 @@ def _what_it_is(
 
 
 def _use(use: model_use.Use) -> str:
-    """The code, and the command."""
+    """Code and command that use the model."""
     lead = "" if use.in_transformers else "transformers has no class for this model; nlptool opens it.\n\n"
     return f"{lead}{_fenced(use.code, 'python')}\n\nOr, by nlptool:\n\n{_fenced(use.command, 'sh')}"
 
 
 def _figures(run: Path, step: int) -> dict[str, float]:
-    """The held-out figures of a step, or of the last one before it that was evaluated."""
+    """The held-out figures of a step, or of the last evaluation before it."""
     found: dict[str, float] = {}
     for line in metrics_file.read(run):
         if (held := held_out(line)) and line["step"] <= step:
@@ -284,7 +284,7 @@ def _parameters(model: Path) -> int:
 
 
 def _base_model(recipe: Mapping[str, Any]) -> str | None:
-    """The hub's id of the model that training began from; None for a folder, whose name says nothing there."""
+    """The hub id of the initial model; None for a folder, whose name means nothing there."""
     begun = recipe.get("init_from") or recipe.get("start")
     if not isinstance(begun, str) or not begun.startswith("hf://"):
         return None
@@ -292,7 +292,7 @@ def _base_model(recipe: Mapping[str, Any]) -> str | None:
 
 
 def _without_nulls(value: Any) -> Any:
-    """A recipe without the keys that are not set."""
+    """A recipe without null values."""
     if isinstance(value, Mapping):
         return {str(key): _without_nulls(one) for key, one in value.items() if one is not None}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -310,7 +310,7 @@ def _yaml(value: Any) -> str:
 
 
 def _fenced(text: str, language: str) -> str:
-    """A block of code, whatever runs of backticks it has."""
+    """A code block that may contain backticks."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"

@@ -1,6 +1,6 @@
-"""How a finished model is used: the code of its card, which runs once the capital letters are replaced.
+"""How to use a finished model: code for its card, runnable once the capital letters are replaced.
 
-Classes and pipelines are those of transformers 5, which has no pipeline for questions on a text any more.
+Classes and pipelines are those of transformers 5, which has no question-answering pipeline any more.
 """
 
 from collections.abc import Mapping
@@ -43,20 +43,20 @@ class Use:
     code: str
     """Python."""
     command: str
-    """The command of nlptool that does the like."""
+    """The equivalent command of nlptool."""
     hub_task: str | None
-    """What the hub calls the task, where it has a word for it."""
+    """The hub's name of the task, if it has one."""
     in_transformers: bool
     """Whether transformers has a class with the head."""
 
 
 def of(architecture: str, task: Mapping[str, Any], *, in_transformers: bool) -> Use:
-    """The use of a model whose class in config.json is `architecture`, e.g. BertForMaskedLM.
+    """The use of a model with the class `architecture` in its config.json, e.g. BertForMaskedLM.
 
-    task: the recipe's block of a labelled task, or nothing. in_transformers: whether transformers has the family. The
-    head of a task whose model is a plain BertModel, such as KagNet, is nlptool's own.
+    task: the recipe's block of a labelled task, or empty. in_transformers: whether transformers has the family. A
+    task whose model is a plain BertModel, such as KagNet, has a head of nlptool's own.
     """
-    if not architecture.isidentifier():  # from a file of somebody else; it becomes code
+    if not architecture.isidentifier():  # from a file of unknown origin; it becomes code
         architecture = "AutoModel"
     own_head = bool(task) and architecture.endswith("Model") and not architecture.endswith(DECODER)
     if in_transformers and not own_head:
@@ -102,7 +102,7 @@ def _command(architecture: str, task: Mapping[str, Any]) -> str:
 
 
 def _aggregation(task: Mapping[str, Any]) -> str:
-    """Words have the tag of their first token, characters each their own; parts of speech are no entities."""
+    """Words have the tag of their first token, characters each their own; parts of speech are not aggregated."""
     if task.get("scheme") == "none":
         return ""
     return f', aggregation_strategy="{"simple" if task.get("characters") else "first"}"'
@@ -151,11 +151,11 @@ GRAPHS = {
     "LMHeadModel": ('"TEXT"', f"{OUTPUT}print(tokenizer.decode(logits[0, -1].argmax()))"),
     "Model": ('["TEXT"]', "(hidden,) = session.run(None, feeds)\nprint(hidden.shape)"),
 }
-"""How a class ends: what is read, and what the graph's outputs mean."""
+"""By suffix of a class: inputs, and meaning of the graph's outputs."""
 
 
 def of_graph(architecture: str, *, labels: int, multi_label: bool, pair: bool) -> str:
-    """Python that asks a graph with onnxruntime. labels: how many the model's settings name; pair: of texts."""
+    """Python code that runs a graph with onnxruntime. labels: number of named classes; pair: of texts."""
     end = next((end for end in GRAPHS if architecture.endswith(end)), None)
     if end is None:
         call = '["TEXT", "TEXT"], ["TEXT", "TEXT"]' if pair else '["TEXT", "A LONGER TEXT"]'

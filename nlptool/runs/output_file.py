@@ -1,4 +1,4 @@
-"""Output in one file: never replaced by accident, never what is read, written by one process at a time."""
+"""Single output files: not replaced by accident, never an input, and written by one process at a time."""
 
 import os
 from collections.abc import Iterable
@@ -16,10 +16,10 @@ def prepare_output_file(
     resumable: bool = False,
     reads: Iterable[str | Path] = (),
 ) -> None:
-    """Make sure that `out` may be written, and lock it.
+    """Check and lock an output file.
 
-    resume: what is there is taken up. resumable: whether the command can do that. reads: paths that it reads.
-    Raises UsageError where `out` is no file, is read, or is there and neither --resume nor --overwrite accounts for it.
+    resume: continue an existing file. resumable: whether the command can do that. reads: input paths. Raises
+    UsageError where `out` is no file, is an input, or exists without --resume or --overwrite.
     """
     if os.path.lexists(out) and not out.is_file():
         what = "is a link to no file" if out.is_symlink() and not out.exists() else "is no file"

@@ -1,7 +1,7 @@
-"""How a run is resumed: from which checkpoint, whether that is the same run, and what is left of another course.
+"""Resuming a run: which checkpoint, whether the run is the same, and what to set aside.
 
-A run folder holds one course. Where a run goes back to an earlier checkpoint, what came after it is set aside, as a
-run folder of its own:
+A run folder holds one course. If a run resumes an earlier checkpoint, what came after it is set aside as a run
+folder of its own:
 
 OUT/abandoned-1/   recipe.yaml, environment.json, run.json, metrics.jsonl as they were; the later checkpoints; final
 """
@@ -26,17 +26,17 @@ from nlptool.train.schedule import learning_rate
 from nlptool.train.stages import FRESH, ResumedAt
 from nlptool.train.trainer import State
 
-JUMP = 1.1  # a learning rate that changes by more at a resume is reported
+JUMP = 1.1  # learning-rate jumps above this at a resume are reported
 LEFT = ("recipe.yaml", "environment.json", weights_record.FILE, "metrics.jsonl")
 
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """What a run is resumed from."""
+    """The start of a resumed run."""
 
     run: Path
     path: Path | None
-    """The checkpoint; None where the run had none yet."""
+    """The checkpoint; None if the run had none yet."""
     facts: Facts | None
     """Its state.json."""
     broken: tuple[InvalidCheckpoint, ...] = ()
@@ -49,9 +49,9 @@ class ResumePoint:
 
 
 def find(source: Path) -> ResumePoint:
-    """The newest whole checkpoint of a run folder, or the very checkpoint that is named.
+    """The newest whole checkpoint of a run folder, or the named one.
 
-    Raises DataError where there is no run, or only checkpoints that cannot be used.
+    Raises DataError where there is no run, or no usable checkpoint.
     """
     named = (source / "state.json").exists()
     run = source.parent.parent if named else source
@@ -73,7 +73,7 @@ def find(source: Path) -> ResumePoint:
 def check_same_run(
     past: ResumePoint, recipe: RecipeBlock, models: Mapping[str, Path], console: Console
 ) -> list[Change]:
-    """Report and return what changes where the run is resumed. Raises as `folder.changes`."""
+    """Report and return the changes of a resumed run. Raises as `folder.check_resume`."""
     known = past.facts.models if past.facts is not None else {}
     changed = folder.check_resume(past.run, recipe, models, known=known)
     folder.report_changes(changed, console)
@@ -83,7 +83,7 @@ def check_same_run(
 
 
 def require_left(past: ResumePoint, steps: int, changed: list[Change]) -> None:
-    """Raise UsageError where a run has all its steps already, and would be said to be another recipe's."""
+    """Raise UsageError where a run has all its steps already, and another recipe would claim its result."""
     step = past.begun.step
     if step < steps:
         return
@@ -103,10 +103,10 @@ def require_left(past: ResumePoint, steps: int, changed: list[Change]) -> None:
 def held_out_at_end(
     past: ResumePoint, out: Path, changed: list[Change], console: Console, evaluated: bool
 ) -> dict[str, float] | None:
-    """The held-out figures of a run that has ended with the checkpoint to resume from, and of which nothing is to be
-    written, as is told; None where something is.
+    """The held-out figures of a finished run with nothing left to write, which is reported; None where something is
+    left.
 
-    out: the folder of the run from now on. evaluated: whether the run has held-out figures.
+    out: the output folder. evaluated: whether the run has held-out figures.
     """
     run, others = past.run, any(one.path != "track" for one in changed)
     if past.facts is None or others or run.resolve() != out.resolve():
@@ -128,7 +128,7 @@ def held_out_at_end(
 
 
 def lr_jump(train: TrainConfigBase, state: State, steps: int, seconds: float | None) -> list[str]:
-    """A remark where the learning rate jumps: the schedule is that of the recipe of now, all its steps counted."""
+    """A note where the learning rate jumps, since the schedule follows the current recipe and its total steps."""
     step, before = state.step, state.lr
     if not before or step >= steps:
         return []
@@ -140,7 +140,7 @@ def lr_jump(train: TrainConfigBase, state: State, steps: int, seconds: float | N
 
 
 def set_aside(out: Path, step: int, console: Console) -> None:
-    """Leave in a run folder what belongs to the course up to `step`, and put what came later aside.
+    """Keep in a run folder the course up to `step`, and set later parts aside.
 
     Raises DataError when the disk refuses.
     """

@@ -1,10 +1,10 @@
-"""The state of a run: how far it goes, whether it has ended, and whether its final/ is what it ended with.
+"""The state of a run: its goal, whether it has ended, and whether its final/ is the result.
 
-RUN/run.json         the steps or seconds that it goes to, and the step at which it has ended: null while it goes on
-RUN/final/run.json   the step whose weights these are, the step at which the run ended then, digests of the weights
-RUN/abandoned-1/     what a run that went back to an earlier checkpoint has left: a run folder of its own
+RUN/run.json         the goal in steps or seconds, and the step at which it ended: null while it runs
+RUN/final/run.json   the step of these weights, the last step of the run at that time, digests of the weights
+RUN/abandoned-1/     the course set aside when an earlier checkpoint was resumed: a run folder of its own
 
-A run that is resumed for more steps has not ended, though the final/ of its first end lies there still.
+A run resumed for more steps has not ended, though it still has the final/ of its first end.
 """
 
 from pathlib import Path
@@ -18,17 +18,17 @@ ABANDONED = "abandoned"
 
 
 class Goal(NamedTuple):
-    """Where a run goes."""
+    """The goal of a run."""
 
     steps: int | None
     seconds: float | None
     """A budget of time, in place of steps."""
     stages: tuple[int, ...] = (0,)
-    """The step, from 0, at which each stage begins."""
+    """First step, from 0, of each stage."""
 
 
 def next_abandoned(run: Path) -> Path:
-    """Where to put what a run leaves that goes back to an earlier checkpoint: a new folder in it."""
+    """A new folder for what a run sets aside when it resumes an earlier checkpoint."""
     number = 1
     while (path := run / f"{ABANDONED}-{number}").exists():
         number += 1
@@ -36,22 +36,22 @@ def next_abandoned(run: Path) -> Path:
 
 
 def is_abandoned(run: Path) -> bool:
-    """Whether a folder holds what its run has left."""
+    """Whether a folder was set aside by its run."""
     return run.name.startswith(f"{ABANDONED}-")
 
 
 def start(run: Path, goal: Goal) -> None:
-    """Write down that a run is running."""
+    """Record that a run is running."""
     _write(run, goal._asdict() | {"ended": None})
 
 
 def finish(run: Path, step: int) -> None:
-    """Write down that a run has ended, once its final/ is whole."""
+    """Record that a run has ended, once its final/ is whole."""
     _write(run, (read(run) or {}) | {"ended": step})
 
 
 def goal(run: Path) -> Goal | None:
-    """Where a run goes; None where it was made by a version that did not write it down."""
+    """The goal of a run; None for runs of versions that did not record it."""
     written = read(run)
     if written is None:
         return None
@@ -59,12 +59,12 @@ def goal(run: Path) -> Goal | None:
 
 
 def has_ended(run: Path) -> bool:
-    """Whether a run has reached its end, and final/ is what it ended with."""
+    """Whether a run has ended, and final/ is its result."""
     return (run / FINAL).is_dir() and outdated(run) is None
 
 
 def outdated(run: Path) -> str | None:
-    """Why a run's final/ is not what the run has come to; None where it is, or where there is none."""
+    """Why a run's final/ is not its current result; None where it is, or there is none."""
     if why := superseded(run):
         return why
     if read(run) is None or not (run / FINAL).is_dir():

@@ -1,10 +1,10 @@
-"""The teacher's top k of each batch of the first epoch, on the disk, so that later epochs need no teacher.
+"""A disk cache of the teacher's top k for each batch of the first epoch, so that later epochs need no teacher.
 
 OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.topk_ids        the k most probable tokens of each position
 OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.topk_logprobs   their log-probabilities, float16
-OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.known           CRC-32 of the two for each micro-batch; 0: not there yet
+OUT/teacher/RANK-of-RANKS-MICRO_BATCHES.known           CRC-32 of both for each micro-batch; 0: not cached yet
 
-What is damaged is computed again.
+Damaged entries are computed again.
 """
 
 import os
@@ -31,7 +31,7 @@ NAMES = ("topk_ids", "topk_logprobs")
 
 
 class TeacherCache(PrefetchingLoader):
-    """Batches with the teacher's outputs. They are computed once, also where a run resumes."""
+    """Batches with the teacher's outputs, computed once, also across resumes."""
 
     def __init__(
         self,
@@ -42,13 +42,13 @@ class TeacherCache(PrefetchingLoader):
         parts: int,
         vocab_size: int,
     ) -> None:
-        """answers: the teacher's outputs of a batch. parts: micro-batches of a step, on this rank."""
+        """answers: computes the teacher's outputs of a batch. parts: micro-batches of a step on this rank."""
         super().__init__(batches, world.device)
         self.again, self.answers, self.world, self.parts = batches, answers, world, parts
         self.path = folder / f"{world.rank}-of-{world.size}-{parts}"
         self.types = dict(zip(NAMES, (dtype_for(vocab_size), np.dtype(np.float16)), strict=True))
         self.files: dict[str, FileIO] = {}
-        self.shape: tuple[int, ...] = ()  # of the answers to a micro-batch
+        self.shape: tuple[int, ...] = ()  # bytes of the outputs for a micro-batch
 
     def get(self, n: int) -> list[Batch]:
         """The micro-batches of step n."""
@@ -81,21 +81,21 @@ class TeacherCache(PrefetchingLoader):
         return known == self._sum(number)
 
     def _sum(self, number: int) -> int:
-        """CRC-32 of the answers to a micro-batch, never 0."""
+        """CRC-32 of the outputs for a micro-batch, never 0."""
         found = 0
         for name in self.types:
             found = crc32(self._read(name, number).data, found)
         return found or 1
 
     def _read(self, name: str, number: int) -> np.ndarray[Any, Any]:
-        """What a file holds of a micro-batch; zeros where it does not reach so far."""
+        """The outputs for a micro-batch in a file; zeros beyond its end."""
         kind, shape = (KNOWN, ()) if name == "known" else (self.types[name], self.shape)
         size, file = kind.itemsize * int(np.prod(shape)), self.files[name]
         file.seek(number * size)
         return np.frombuffer(file.read(size).ljust(size, b"\0"), kind).reshape(shape)
 
     def _write(self, name: str, number: int, values: np.ndarray[Any, Any]) -> None:
-        """Written, not mapped: a full disk is then an error, where a page without room would end the process."""
+        """Written rather than mapped, so that a full disk is an error; a page without room would kill the process."""
         file, left = self.files[name], memoryview(values.tobytes())
         try:
             file.seek(number * len(left))
@@ -105,14 +105,14 @@ class TeacherCache(PrefetchingLoader):
             raise refused(Path(str(file.name)), error) from error
 
     def _open(self, shape: tuple[int, ...]) -> None:
-        """The files, which have no room on the disk until they are written."""
+        """The files, which are sparse until they are written."""
         self.shape = shape
         self.path.parent.mkdir(exist_ok=True)
         total = self.again.size * self.parts
         shapes = {"known": (total,)} | dict.fromkeys(self.types, (total, *shape))
         kinds = {"known": KNOWN} | self.types
         files = {name: self.path.with_name(f"{self.path.name}.{name}") for name in kinds}
-        # All three as they were written, or none: a file that lost its end would be answered for by zeros.
+        # All three intact, or none: zeros would take the place of a lost end.
         for file in files.values():
             if os.path.lexists(file):
                 open_regular(file, "remove it, and the teacher computes it again").close()
@@ -135,7 +135,7 @@ class TeacherCache(PrefetchingLoader):
 
 
 def faults(folder: Path) -> Iterator[str]:
-    """What is not as it was written of the answers in a run's teacher/; a file of them at a time is read."""
+    """Damaged entries in a run's teacher/; one file is read at a time."""
     for known in sorted(folder.glob("*.known")):
         try:
             sums = np.frombuffer(read_bytes(known), KNOWN)

@@ -1,4 +1,4 @@
-"""The recipe block of an answer that is generated. No torch here."""
+"""The recipe block of generated answers. No torch here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
@@ -23,8 +23,8 @@ Metric = Annotated[str, OneOf(METRICS)]
 class Config(GenerationKeys, PromptConfig):
     """The model generates after the prompt, up to a stop string or `max_new_tokens`.
 
-    Decoding is greedy, as in lm-eval, unless the keys of `generate` say otherwise: Brown et al. 2020 use beam search
-    with 4 beams (section 2.4), Radford et al. 2019 sample summaries with top-k of 2 (section 3.6).
+    Decoding is greedy, as in lm-eval, unless the generation keys change it: Brown et al. 2020 use beam search with 4
+    beams (section 2.4), Radford et al. 2019 sample summaries with top-k of 2 (section 3.6).
     """
 
     name: Literal["generate_until"] = Field("generate_until", description="kind of task")
@@ -79,7 +79,7 @@ class Config(GenerationKeys, PromptConfig):
         return Instance(row.place, part, (prompt,), (first,), (first.strip(),), 0, references, truncatable)
 
     def requests(self, instance: Instance, prefix: str) -> list[tuple[str, str]]:
-        """The prompt, and no answer."""
+        """The prompt, with an empty answer."""
         return [(prefix + instance.prompts[0], "")]
 
     def compute_metrics(
@@ -91,7 +91,7 @@ class Config(GenerationKeys, PromptConfig):
         references = [instance.references for instance in instances]
         metrics: dict[str, MetricValue] = {}
         for name in self.metrics:
-            if name == "bleu":  # of the corpus, not the mean over its texts
+            if name == "bleu":  # over the corpus, not the mean over its texts
                 metrics[name] = MetricValue(*text_overlap.bleu_and_error(texts, references, self.tokenize))
                 continue
             pairs = [pair for pair in zip(texts, references, strict=True) if qa.counts(name, pair[1])]
@@ -100,7 +100,7 @@ class Config(GenerationKeys, PromptConfig):
         return metrics
 
     def baselines(self, instances: Sequence[Instance]) -> Mapping[str, float]:
-        """None is defined for generated answers."""
+        """No baseline is defined for generated answers."""
         return {}
 
     def require_packages(self) -> None:
@@ -108,13 +108,13 @@ class Config(GenerationKeys, PromptConfig):
         generated_text.require_packages(self.metrics, self.tokenize)
 
     def remarks(self, instances: Sequence[Instance]) -> list[str]:
-        """Metrics whose tokenizer drops the words of the references."""
+        """Notes on metrics whose tokenizer drops words of the references."""
         return text_overlap.remarks(
             self.metrics, [instance.references for instance in instances], self.tokenize
         )
 
     def _prediction(self, text: str) -> str:
-        """The part of a generated text that is scored; empty where it says `no_answer`."""
+        """The part of a generated text that is scored; empty if it is `no_answer`."""
         text = text.strip()
         if self.max_sentences is not None:
             from nlptool.text.sentences import segmenter
@@ -124,5 +124,5 @@ class Config(GenerationKeys, PromptConfig):
 
 
 def _with_text(texts: Sequence[str]) -> list[str]:
-    """The texts that are not blank; a blank one, as a table has it, is no answer."""
+    """The texts that are not blank; a blank one, as in a table, is no answer."""
     return [text for text in texts if text.strip()]

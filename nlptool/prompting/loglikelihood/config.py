@@ -1,4 +1,4 @@
-"""The recipe block of a continuation whose log-likelihood is scored. No torch here."""
+"""The recipe block of a scored continuation. No torch here."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -30,9 +30,9 @@ Metric = Annotated[str, OneOf(METRICS)]
 
 
 class Config(PromptConfig):
-    """One text is right, such as the last word of LAMBADA (Paperno et al. 2016).
+    """A single right continuation, such as the last word of LAMBADA (Paperno et al. 2016).
 
-    accuracy: whether greedy decoding gives each of its tokens; perplexity: that of the whole text, over rows.
+    accuracy: whether greedy decoding gives all of its tokens; perplexity: of the whole text, over rows.
     """
 
     name: Literal["loglikelihood"] = Field("loglikelihood", description="kind of task")
@@ -55,7 +55,7 @@ class Config(PromptConfig):
         return {name: METRICS[name](each) for name in self.metrics}
 
     def baselines(self, instances: Sequence[Instance]) -> Mapping[str, float]:
-        """`majority`: always the most frequent right answer. Known for accuracy alone."""
+        """`majority`: always the most frequent right answer. Defined for accuracy alone."""
         if not instances or self.metrics[0] != "accuracy":
             return {}
         return {"majority": max(Counter(one.names for one in instances).values()) / len(instances)}

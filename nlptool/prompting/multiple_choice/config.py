@@ -1,4 +1,4 @@
-"""The recipe block of multiple choice by prompt. No torch here."""
+"""The recipe block of prompted multiple choice. No torch here."""
 
 import math
 from collections import Counter
@@ -53,10 +53,10 @@ Metric = Annotated[str, OneOf(METRICS)]
 class Config(PromptConfig):
     """One of several answers is right: each is scored after the prompt, and the best one is the prediction.
 
-    {choice} stands for it in `answer`, or in `prompt` where what follows is scored instead: partial evaluation (Trinh
-    and Le 2018). Scores are log-likelihoods. accuracy compares them as they are; acc_norm divides by the
-    answer's characters, as in lm-eval, _per_token by its tokens and _per_byte by its bytes; _unconditional subtracts
-    the answer's log-likelihood after `unconditional` (Brown et al. 2020, section 2.4).
+    {choice} is replaced by each choice in `answer`, or in `prompt` if what follows is scored instead: partial
+    evaluation (Trinh and Le 2018). Scores are log-likelihoods. accuracy compares them directly; acc_norm divides by
+    the answer's characters, as in lm-eval, _per_token by its tokens and _per_byte by its bytes; _unconditional
+    subtracts the answer's log-likelihood after `unconditional` (Brown et al. 2020, section 2.4).
     """
 
     name: Literal["multiple_choice"] = Field("multiple_choice", description="kind of task")
@@ -116,7 +116,7 @@ class Config(PromptConfig):
         )
 
     def requests(self, instance: Instance, prefix: str) -> list[tuple[str, str]]:
-        """Context and answer of each choice; then, where the task has `unconditional`, each answer after that text."""
+        """Context and answer of each choice; then, if the task has `unconditional`, each answer after that text."""
         requests = super().requests(instance, prefix)
         if self.unconditional is None:
             return requests
@@ -137,7 +137,7 @@ class Config(PromptConfig):
         return values
 
     def baselines(self, instances: Sequence[Instance]) -> Mapping[str, float]:
-        """`chance`: guessing; `majority`: always the most frequent index. Known for accuracy alone."""
+        """`chance`: guessing; `majority`: always the most frequent index. Defined for accuracy alone."""
         if not instances or self.metrics[0] == "macro_f1":
             return {}
         values = {"chance": mean([1 / len(one.names) for one in instances]).value}
@@ -177,8 +177,8 @@ class Config(PromptConfig):
 def predict(instance: Instance, scores: Sequence[float]) -> int:
     """The index of the highest score; NaN is the lowest.
 
-    A tie with the right choice counts as wrong. lm-eval takes the first of equal ones, so that a model which scores
-    everything alike solves all minimal pairs.
+    A tie with the right choice counts as wrong. lm-eval takes the first of equal scores, so that a model with
+    constant scores solves all minimal pairs.
     """
     known = [-math.inf if math.isnan(score) else score for score in scores]
     return max(range(len(known)), key=lambda at: (known[at], at != instance.gold, -at))

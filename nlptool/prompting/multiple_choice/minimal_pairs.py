@@ -1,6 +1,6 @@
-"""Minimal pairs: does a model find the good sentence likelier (BLiMP, Warstadt et al. 2020)? No torch here.
+"""Minimal pairs: whether a model scores the good sentence higher (BLiMP, Warstadt et al. 2020). No torch here.
 
-Rows are read as the prompted task `blimp` reads them.
+Rows are read as by the prompted task `blimp`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from nlptool.evaluation.scoring import Scorer
 
 Pair = tuple[str, str]
-"""A good sentence and a bad one, each with the space in front of it that lm-eval 0.4 gives an answer."""
+"""A good sentence and a bad one, each with the leading space of lm-eval 0.4."""
 
 BLIMP = Config(prompt="", choices=("{sentence_good}", "{sentence_bad}"), label=0)
 
 
 def read(folder: Path, most: int | None = None) -> dict[str, list[Pair]]:
-    """The first `most` pairs of each file, by its name without suffixes; rows as of every labelled task.
+    """The first `most` pairs of each file, by its name without suffixes.
 
-    Raises DataError for a folder without such files, for a file without a pair, and with file and line for a row that
-    is no pair.
+    Raises DataError for a folder without such files, for a file without a pair, and with file and line for an
+    invalid row.
     """
     found = [file for path in sorted(folder.glob("*")) if (file := tabular.of_rows(path)) is not None]
     if not found:
@@ -56,7 +56,7 @@ def _pairs(file: File) -> Iterator[Pair]:
 
 
 def accuracy(scorer: "Scorer", pairs: Sequence[Pair]) -> Proportion:
-    """The share of pairs, a good sentence and a bad one, whose good sentence scores higher; chance is one half."""
+    """The share of pairs whose good sentence scores higher; chance is one half."""
     scores = scorer.scores([sentence for pair in pairs for sentence in pair])
     better = sum(good > bad for good, bad in zip(scores[::2], scores[1::2], strict=True))
     return Proportion(better, len(pairs))
