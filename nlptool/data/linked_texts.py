@@ -18,6 +18,7 @@ import numpy as np
 
 from nlptool.data.pair_inputs import AT_ONCE, EncodedBatch, Ints, TextPairDataset, Truncation, special_ids
 from nlptool.text.links import MOST_TOKENS, LinkFile, Links, LinkWriter
+from nlptool.text.row_template import RowTemplate
 from nlptool.text.store import Split, SplitWriter, dtype_for
 from nlptool.text.token_places import EncodedTexts
 from nlptool.text.tokenizer import Tokenizer
@@ -138,7 +139,7 @@ class LinkedTextDataset:
 
     def __init__(self, split: Split, length: int, *, cls: int, sep: int, pad: int) -> None:
         self.split = split
-        self.texts = TextPairDataset(split, length, cls=cls, sep=sep, pad=pad)
+        self.texts = TextPairDataset(split, length, template=RowTemplate.of(cls, sep, sep), pad=pad)
         self.labels, self.lengths = self.texts.labels, self.texts.lengths
         self.count, self.labelled = self.texts.count, self.texts.labelled
         needed = np.fromfile(split.prefix.with_suffix(".needed"), "<i4")

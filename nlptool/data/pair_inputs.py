@@ -1,8 +1,9 @@
 """Rows of a labelled task: encoded once into a store, read back as a model's input.
 
-A model input is a document of the store, each of its texts a sentence with [SEP] at its end, not truncated; so a
-text may be empty, and another maximum length needs no new encoding. A row is one document, or one for each of its
-choices. Labels lie beside the store: PREFIX.labels, float64, as many numbers a row as the kind of task has.
+A model input is a document of the store, each of its texts a sentence with a separator at its end, not truncated; so
+a text may be empty, and another maximum length needs no new encoding. The special tokens of a row, such as [CLS] and
+[SEP], are added when it is read. A row is one document, or one for each of its choices. Labels lie beside the store:
+PREFIX.labels, float64, as many numbers a row as the kind of task has.
 """
 
 # N rows (documents, where a row has several), P texts of a document, T tokens
@@ -20,6 +21,7 @@ from nlptool.data.pretraining_examples import fit
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
 from nlptool.formatting import percent
+from nlptool.text.row_template import RowTemplate
 from nlptool.text.store import Split, SplitWriter, dtype_for
 from nlptool.text.tabular import Example
 from nlptool.text.tokenizer import Tokenizer
@@ -53,7 +55,8 @@ class EncodedBatch:
     """Some rows, as a model reads them. Each row has C consecutive documents: N is rows times C."""
 
     ids: Ints
-    """[N, T], [CLS] A [SEP] or [CLS] A [SEP] B [SEP], padded at the end to the longest of them."""
+    """[N, T], [CLS] A [SEP] or [CLS] A [SEP] B [SEP], or what a decoder has in their place, padded at the end to the
+    longest of them."""
     types: Ints
     """[N, T], 0 up to the first [SEP], 1 up to the second."""
     lengths: Ints
@@ -65,11 +68,8 @@ class EncodedBatch:
 
 
 def write(examples: Iterable[Example], tokenizer: Tokenizer, prefix: Path) -> int:
-    """Encode examples into a store at `prefix`, in bounded memory, and return the number of rows.
-
-    Raises DataError for a tokenizer without a separator.
-    """
-    separator = special_ids(tokenizer)["sep"]
+    """Encode examples into a store at `prefix`, in bounded memory, and return the number of rows."""
+    separator = next((tokenizer.special[role] for role in ("sep", "eos") if role in tokenizer.special), 0)
     source, rows = iter(examples), 0
     writer = SplitWriter(prefix, dtype_for(tokenizer.vocab_size))
     try:
@@ -103,9 +103,11 @@ class TextPairDataset:
     choices: documents of each row; all have the same number.
     """
 
-    def __init__(self, split: Split, length: int, *, cls: int, sep: int, pad: int, choices: int = 1) -> None:
+    def __init__(
+        self, split: Split, length: int, *, template: RowTemplate, pad: int, choices: int = 1
+    ) -> None:
         self.split, self.choices = split, choices
-        self.cls, self.sep, self.pad = cls, sep, pad
+        self.pad = pad
         documents = len(split)
         labels = np.fromfile(split.prefix.with_suffix(".labels"), "<f8")
         self.labels = labels.reshape(documents // choices, -1)
@@ -119,13 +121,15 @@ class TextPairDataset:
         ends = split.starts(sentences + 1).reshape(documents, parts)
         whole = ends - self.begins - 1
         self._whole = whole
-        self.sizes = truncated(whole, length - 1 - parts)
+        self._around = [np.array(ids, np.int64) for ids in template.around(parts)]
+        further = sum(map(len, self._around))
+        self.sizes = truncated(whole, length - further)
         """[documents, P], tokens of each text that are kept."""
         is_cut = (self.sizes < whole).any(1).reshape(-1, choices).any(1)
         self.cuts: tuple[Truncation, ...] = (
             Truncation("text", "train.sequence_length", length, int(is_cut.sum())),
         )
-        self.document_lengths: Ints = self.sizes.sum(1) + 1 + parts
+        self.document_lengths: Ints = self.sizes.sum(1) + further
         """[documents], tokens of each, special ones included."""
         self.lengths: Ints = self.document_lengths.reshape(-1, choices).max(1, initial=0)
         """[N], tokens of each row's longest document, special ones included."""
@@ -146,15 +150,16 @@ class TextPairDataset:
         lengths = self.document_lengths[documents]
         ids_NT = np.full((len(documents), int(lengths.max())), self.pad, np.int64)
         types_NT = np.zeros_like(ids_NT)
-        ids_NT[:, 0] = self.cls
+        first, *behind = self._around
+        ids_NT[:, : len(first)] = first
         for ids_T, types_T, document in zip(ids_NT, types_NT, documents, strict=True):
-            at = 1
+            at = len(first)
             for part, begin in enumerate(self.begins[document]):
-                size = self.sizes[document, part]
-                ids_T[at : at + size] = self.split.read(begin, begin + size)
-                ids_T[at + size] = self.sep
-                types_T[at : at + size + 1] = part
-                at += size + 1
+                end = at + self.sizes[document, part]
+                ids_T[at:end] = self.split.read(begin, begin + end - at)
+                begun, at = at, end + len(behind[part])
+                ids_T[end:at] = behind[part]
+                types_T[begun:at] = part
         return EncodedBatch(ids_NT, types_NT, lengths, self.labels[indices], indices)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlptool.errors import DataError
+from nlptool.text.row_template import RowTemplate
 
 if TYPE_CHECKING:
     from nlptool.text.tokenizer import Tokenizer
@@ -36,6 +37,8 @@ class Vocabulary:
 
     knows_word_boundaries: bool = True
     """Whether tokens show word boundaries; if not, every token counts as a word."""
+    template: RowTemplate | None = None
+    """Special tokens around the texts of a decoder's rows; None: [CLS] and [SEP], for an encoder."""
 
     @classmethod
     def of(cls, tokenizer: "Tokenizer") -> "Vocabulary":

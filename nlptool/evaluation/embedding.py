@@ -16,6 +16,7 @@ from nlptool.models import huggingface
 from nlptool.models.base import Encoder, Inputs
 from nlptool.models.kernels.cpu import CPU
 from nlptool.models.open_pretrained import open_backbone
+from nlptool.text.row_template import RowTemplate
 from nlptool.text.tokenizer import Tokenizer
 
 Pooling = Literal["cls", "mean", "last"]
@@ -63,7 +64,8 @@ class Embedder:
             special = self.tokenizer.ids_of("cls", "sep", where=str(folder))
             self._begin, self._end, self._empty = [special["cls"]], [special["sep"]], []
         else:
-            self._begin, self._end, self._empty = [], [], huggingface.end_tokens(folder)[:1]
+            begin, end = RowTemplate.read(self.tokenizer.content).single
+            self._begin, self._end, self._empty = [*begin], [*end], huggingface.end_tokens(folder)[:1]
 
     @staticmethod
     def natural_pooling(folder: Path) -> Pooling:
@@ -73,7 +75,8 @@ class Embedder:
     def encode(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """The token ids of each text, and how many texts are truncated to the model's positions.
 
-        For a decoder an empty text becomes an end-of-text token. Raises DataError where its tokenizer has none.
+        A decoder's rows have the special tokens that its tokenizer adds, mostly none; an empty text then becomes an
+        end-of-text token. Raises DataError where its tokenizer has none.
         """
         room = self.positions - len(self._begin) - len(self._end)
         every = self.tokenizer.encode_batch(texts)

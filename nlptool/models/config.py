@@ -43,6 +43,15 @@ class ModelConfig(RecipeBlock):
     pooled: ClassVar[bool] = False
     """Whether a text is represented by a pooler, as in BERT, with a classifier of one matrix on it."""
 
+    dense: ClassVar[Literal["gelu", "relu"] | None] = None
+    """Activation after the classifier's dense layer, for models without a pooler; None: it has no dense layer."""
+
+    classifier_bias: ClassVar[bool] = True
+    """Whether the classifier's last matrix has a bias."""
+
+    classifier_dropout: ClassVar[float] = 0.1
+    """Default dropout of a head on a whole text: run_classifier.py of BERT and ALBERT."""
+
     name: str = Field(description="model family")
     layers: int = Field(12, gt=0, le=MOST_LAYERS, description="Transformer layers")
     hidden: int = Field(768, gt=0, le=WIDEST, description="width of the hidden states")
@@ -137,11 +146,7 @@ class EncoderConfig(ModelConfig):
 
     pooled = True
 
-    dense: ClassVar[Literal["gelu", "relu"]] = "gelu"
-    """Activation after the classifier's dense layer, for models without a pooler."""
-
-    classifier_dropout: ClassVar[float] = 0.1
-    """Default dropout of a head on a whole text: run_classifier.py of BERT and ALBERT."""
+    dense: ClassVar[Literal["gelu", "relu"] | None] = "gelu"
 
     intermediate: int = Field(
         0,

@@ -1,4 +1,4 @@
-"""Heads on top of an encoder."""
+"""Heads on top of a model."""
 
 # B batch, N rows (positions), D width of the encoder, E width of the embeddings, V vocabulary, C classes or numbers
 
@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from nlptool.models.config import Activation, EncoderConfig
+from nlptool.models.config import Activation, EncoderConfig, ModelConfig
 from nlptool.models.kernels.cross_entropy import (
     linear_cross_entropies,
     linear_cross_entropy,
@@ -162,13 +162,14 @@ class EntityHead(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Class logits, or one number, from a text's pooled state or first token, [B, ..., D] -> [B, C].
+    """Class logits, or one number, from a text's pooled state or one token's state, [B, ..., D] -> [B, C].
 
     BERT and ALBERT: dropout and a matrix on the pooled state (Devlin et al. 2019, section 4.1). Without a pooler, a
     dense layer with its activation comes before, and dropout between the two. As in Hugging Face: GELU for ELECTRA,
     whose classifier has dropout also before the dense layer, its chooser of texts not; ReLU for DistilBERT. Google's
     ELECTRA has a single matrix, and TinyBERT's code a ReLU after the pooler's tanh, but no class of transformers would
-    load these: what is exported would answer differently there.
+    load these: what is exported would answer differently there. GPT-2: dropout, as on GPT's classifier (Radford et al.
+    2018, section 4.1), and a matrix without a bias on the last token's state.
     """
 
     def __init__(
@@ -179,21 +180,30 @@ class Classifier(nn.Module):
         *,
         dense: Literal["gelu", "relu"] | None = None,
         twice: bool = False,
+        bias: bool = True,
         init: float = 0.02,
     ) -> None:
         super().__init__()
         self.activation, self.twice = dense, twice
         self.dropout = Dropout(dropout)
         self.dense = None if dense is None else Linear(width, width)
-        self.out = Linear(width, outputs)
+        self.out = Linear(width, outputs, bias=bias)
         init_truncated(self, init)
 
     @classmethod
-    def of(cls, config: EncoderConfig, outputs: int, dropout: float | None) -> "Classifier":
-        """The classifier for an encoder. dropout: None for the rate of its family."""
+    def of(cls, config: ModelConfig, outputs: int, dropout: float | None) -> "Classifier":
+        """The classifier for a model. dropout: None for the rate of its family."""
         dropout = config.classifier_dropout if dropout is None else dropout
-        dense = None if config.pooled else config.dense
-        return cls(config.hidden, outputs, dropout, dense=dense, twice=dense == "gelu", init=config.init)
+        dense, bias = None if config.pooled else config.dense, config.classifier_bias
+        return cls(
+            config.hidden,
+            outputs,
+            dropout,
+            dense=dense,
+            twice=dense == "gelu",
+            bias=bias,
+            init=config.init,
+        )
 
     @classmethod
     def chooser(cls, config: EncoderConfig, dropout: float | None) -> "Classifier":

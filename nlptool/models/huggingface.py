@@ -140,7 +140,7 @@ def save_pretrained(
 ) -> None:
     """Write config.json and model.safetensors into an existing folder, as `transformers` reads them.
 
-    A decoder also gets generation_config.json, which says where a text begins and ends.
+    A decoder without a classifier also gets generation_config.json, which says where a text begins and ends.
 
     special: ids of the special tokens, "pad" among them. further: settings besides the family's. The tokenizer's
     files are the caller's to add. architecture: what the model is trained for, as transformers ends the name of its
@@ -149,7 +149,7 @@ def save_pretrained(
     hf, vocab_size = config.hf(), state["backbone.embeddings.tokens.weight"].shape[0]
     settings = hf.write(config, vocab_size, special, architecture) | dict(further)
     write(folder, settings, hf.to_hf(state))
-    if config.kind == "decoder":
+    if config.kind == "decoder" and architecture != "ForSequenceClassification":
         roles = {key: settings[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
         _write_json(folder / GENERATION, {key: role for key, role in roles.items() if role is not None})
 

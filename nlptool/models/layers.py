@@ -94,6 +94,11 @@ def padding_mask(lengths_B: Tensor, tokens: int) -> Tensor:
     return (position_T < lengths_B[:, None])[:, None, None, :]
 
 
+def _mask_of_positions(at_BK: Tensor, tokens: int) -> Tensor:
+    """[B, 1, K, T] bool: True for keys that a causal query at each position attends to."""
+    return (torch.arange(tokens, device=at_BK.device) <= at_BK[:, :, None])[:, None]
+
+
 def gather_rows(x_BTD: Tensor, at_BK: Tensor) -> Tensor:
     """x_BTD[b, at_BK[b, k]] as [B, K, D]."""
     return x_BTD.gather(1, at_BK[:, :, None].expand(-1, -1, x_BTD.shape[-1]))
@@ -127,12 +132,8 @@ class Attention(nn.Module):
 
     def __init__(self, shape: LayerConfig, *, pre_norm: bool, causal: bool) -> None:
         super().__init__()
-        self.heads, self.rate, self.pre_norm, self.causal = (
-            shape.heads,
-            shape.attention_dropout,
-            pre_norm,
-            causal,
-        )
+        self.heads, self.rate = shape.heads, shape.attention_dropout
+        self.pre_norm, self.causal = pre_norm, causal
         self.qkv = Linear(shape.hidden, 3 * shape.hidden)
         self.out = Linear(shape.hidden, shape.hidden)
         self.norm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
@@ -157,7 +158,7 @@ class Attention(nn.Module):
             q, k, v = self._heads(self.qkv(normed_BTD), 3)
         else:
             if self.causal:
-                raise ValueError("a causal layer cannot be pruned to some positions")
+                mask = _mask_of_positions(at_BK, x_BTD.shape[1])
             residual, width = gather_rows(x_BTD, at_BK), x_BTD.shape[-1]
             weight, bias = self.qkv.weight, self.qkv.bias
             (q,) = self._heads(linear(gather_rows(normed_BTD, at_BK), weight[:width], bias[:width]), 1)
@@ -170,7 +171,7 @@ class Attention(nn.Module):
         if cache is not None:
             k, v = cache.put(layer, k, v)
             mask = cache.mask_B1TS
-        return self._joined(residual, q, k, v, mask, self.causal and cache is None)
+        return self._joined(residual, q, k, v, mask, self.causal and cache is None and at_BK is None)
 
     def traced(self, x_BTD: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The output of `forward`, and QK'/sqrt(E) before the softmax, [B, H, T, T], of all pairs, whatever the
@@ -278,7 +279,7 @@ class Layers(nn.Module):
         """[B, T, D], or [B, K, D] for positions at_BK of the last layer's output.
 
         Then only keys and values of that layer are computed for all positions; queries, attention output and MLP are
-        not. cache, for causal layers: x continues it, and `cache.extend` has made room.
+        not. cache, for causal layers: x continues it, `cache.extend` has made room, and at_BK is None.
         """
         x = x_BTD if self.projection is None else self.projection(x_BTD)
         for number in range(self.depth):
@@ -339,7 +340,7 @@ def init_truncated(module: nn.Module, std: float = 0.02) -> None:
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Embedding):
             nn.init.trunc_normal_(part.weight, std=std, a=-2 * std, b=2 * std)
-        if isinstance(part, nn.Linear):
+        if isinstance(part, nn.Linear) and part.bias is not None:
             nn.init.zeros_(part.bias)
         if isinstance(part, nn.LayerNorm):
             nn.init.ones_(part.weight)

@@ -11,6 +11,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,13 @@ class Exported(nn.Module):
             given = (input_ids, attention_mask, token_type_ids)
             logits = self(*(None if one is None else one.flatten(0, 1) for one in given))
             return logits.view(-1, count)  # type: ignore[no-any-return]
-        inputs = Inputs(ids=input_ids, token_type_ids=token_type_ids, lengths=attention_mask.sum(1))
+        lengths_B = attention_mask.sum(1)
+        inputs = Inputs(ids=input_ids, token_type_ids=token_type_ids, lengths=lengths_B)
         if isinstance(self.backbone, Decoder):
-            return self.backbone.logits(self.backbone(inputs))
+            if self.head is None:
+                return self.backbone.logits(self.backbone(inputs))
+            last_B1 = lengths_B[:, None] - 1
+            return self.head(self.backbone(replace(inputs, output_positions=last_B1))[:, 0])  # type: ignore[no-any-return]
         hidden_BTD = self.backbone(inputs)
         if self.head is None:
             return hidden_BTD
@@ -202,14 +207,15 @@ def _head(pretrained: Pretrained, architecture: str) -> tuple[nn.Module | None, 
             hint="those that there are end in ForMaskedLM, ForSequenceClassification, ForMultipleChoice, "
             "ForTokenClassification, ForQuestionAnswering, LMHeadModel and Model",
         )
+    if kind == "ForSequenceClassification":
+        config = pretrained.config
+        pooler = heads.Pooler(config.hidden) if config.pooled else None
+        return heads.Classifier.of(config, _outputs(state, "classifier"), 0.0), pooler
     config = pretrained.encoder_config
     if kind == "ForMaskedLM":
         return heads.MaskedLM.of(config, pretrained.vocab_size), None
-    if kind in ("ForSequenceClassification", "ForMultipleChoice"):
-        pooler = heads.Pooler(config.hidden) if config.pooled else None
-        if kind == "ForMultipleChoice":
-            return heads.Classifier.chooser(config, 0.0), pooler
-        return heads.Classifier.of(config, _outputs(state, "classifier"), 0.0), pooler
+    if kind == "ForMultipleChoice":
+        return heads.Classifier.chooser(config, 0.0), heads.Pooler(config.hidden) if config.pooled else None
     name = "span" if kind == "ForQuestionAnswering" else "classifier"  # as both heads are read from a folder
     return heads.TokenClassificationHead.of(config, _outputs(state, name), 0.0), None
 

@@ -39,6 +39,8 @@ class ExportSpec(NamedTuple):
     """The suffix of its class in transformers, e.g. ForMaskedLM; Model has no head."""
     template: bool = True
     """Whether the tokenizer puts [CLS] and [SEP] around a text, as an encoder expects."""
+    own_template: bool = False
+    """Whether the tokenizer keeps its post-processor, as for the labelled rows of a decoder."""
     settings: Mapping[str, Any] = MappingProxyType({})
     """Further settings in config.json, such as the names of classes."""
 
@@ -46,7 +48,8 @@ class ExportSpec(NamedTuple):
         """Write config.json, the weights and the tokenizer into a folder, as `final/` has them.
 
         trained_positions: how many positions training has reached; config.json records it with the tokenizer's
-        fingerprint. An encoder's tokenizer adds [CLS] and [SEP] to a text, as in training; a decoder's adds nothing.
+        fingerprint. An encoder's tokenizer adds [CLS] and [SEP] to a text, as in training; a decoder's adds nothing,
+        unless the model was fine-tuned with special tokens around its rows.
         """
         settings = {
             **self.settings,
@@ -56,8 +59,9 @@ class ExportSpec(NamedTuple):
         huggingface.save_pretrained(
             path, self.config, self.state, tokenizer.special, settings, self.architecture
         )
-        own = tokenizer.framed() if self.template else tokenizer.bare()
-        own.save(path, max_length=self.config.max_positions)
+        if not self.own_template:
+            tokenizer = tokenizer.framed() if self.template else tokenizer.bare()
+        tokenizer.save(path, max_length=self.config.max_positions)
 
 
 def inputs_of(batch: Batch, output_positions: Tensor | None = None) -> Inputs:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from nlptool import registry
 from nlptool.errors import DataError, RecipeError
 from nlptool.formatting import counted, json_value
 from nlptool.models.config import Kind, ModelConfig
@@ -36,8 +37,11 @@ class TaskConfig(RecipeBlock):
     conll: ClassVar[bool] = False
     """Whether its rows are tagged sentences, so that files in CoNLL's columns can be read."""
 
-    kind: ClassVar[Kind] = "encoder"
-    """The kind of model for the task."""
+    kinds: ClassVar[tuple[Kind, ...]] = ("encoder",)
+    """The kinds of model for the task."""
+
+    frames_texts: ClassVar[bool] = True
+    """Whether a row is texts with special tokens around them."""
 
     one_decision: ClassVar[bool] = False
     """Whether a row is one decision among fixed alternatives, as distill-task requires."""
@@ -83,10 +87,13 @@ class TaskConfig(RecipeBlock):
 
     def check(self, model: ModelConfig) -> list[Problem]:
         """Incompatible settings of the task and a model."""
-        if model.kind == self.kind:
+        if model.kind in self.kinds:
             return []
-        if self.kind == "encoder":
-            return [Problem("init_from", "a task of this kind takes an encoder, such as bert")]
+        if "encoder" in self.kinds:
+            every = registry.names("tasks")
+            others = [name for name in every if "decoder" in registry.config("tasks", name).kinds]
+            problem = f"{self.name} takes an encoder, such as bert; a decoder, as this is, learns"
+            return [Problem("init_from", f"{problem} {', '.join(others)}")]
         return [Problem("init_from", "answers are written by a decoder, such as gpt2; this is an encoder")]
 
     def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "TaskObjective":

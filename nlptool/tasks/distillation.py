@@ -35,8 +35,8 @@ class IntermediateDistillation(Objective):
     paper has another one for the embeddings; states of equal width are compared directly, where the code has the
     matrix, too. The student's head is not trained.
 
-    layers: the teacher's layer, from 1, for each layer of the student. Raises ValueError where the two have
-    different numbers of attention heads.
+    layers: the teacher's layer, from 1, for each layer of the student. A decoder's scores are compared for a token and
+    those before it. Raises ValueError where the two have different numbers of attention heads.
     """
 
     def __init__(self, student: TaskObjective, teacher: Encoder | Decoder, layers: Sequence[int]) -> None:
@@ -49,6 +49,7 @@ class IntermediateDistillation(Objective):
             )
         self.weights = {"hidden": 1.0, "attention": 1.0}
         self.backbone, self.layers = student.backbone, tuple(layers)
+        self.causal = theirs.kind == "decoder"
         self.projection = None if own.hidden == theirs.hidden else Linear(own.hidden, theirs.hidden)
         if self.projection is not None:
             init_truncated(self.projection, own.init)
@@ -58,7 +59,8 @@ class IntermediateDistillation(Objective):
     def collate(self, examples: Any, draws: RandomStreams) -> Batch:
         """The task's batch, with counts of tokens and pairs of tokens."""
         batch = self._collate(examples, draws)
-        pairs = int(batch["lengths"].square().sum())
+        lengths_B = batch["lengths"]
+        pairs = int((lengths_B * (lengths_B + 1) // 2 if self.causal else lengths_B.square()).sum())
         return Batch(batch.tensors, {"hidden": batch.tokens, "attention": pairs}, batch.tokens)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -70,7 +72,7 @@ class IntermediateDistillation(Objective):
         own = self.backbone.trace(inputs_of(batch), layers)
         return {
             "hidden": losses.hidden_errors(own, theirs, {0: 0} | layers, self.projection, lengths_B),
-            "attention": losses.attention_errors(own, theirs, layers, lengths_B),
+            "attention": losses.attention_errors(own, theirs, layers, lengths_B, causal=self.causal),
         }
 
 

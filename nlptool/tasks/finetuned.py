@@ -2,25 +2,23 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from nlptool import notices
-from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
 from nlptool.knowledge.entity_table import EntityTable
 from nlptool.models import huggingface
 from nlptool.models.config import ModelConfig
 from nlptool.tasks.base import LabelledDataset, TaskObjective
 from nlptool.tasks.config import TaskConfig, numbered
+from nlptool.tasks.row_reading import row_reading
 from nlptool.tasks.task_of_class import task_of_class
 from nlptool.tasks.task_record import TaskRecord, read_task_record
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
-from nlptool.text.tokenizer import Tokenizer
 
 ROWS = 32
 """Rows of a batch if the model records no number."""
@@ -61,9 +59,7 @@ class FinetunedModel:
         self.task = self.record.task
         if problems := self.task.check(model):
             raise DataError(f"{name}: {problems[0].message}")
-        self.tokenizer = Tokenizer.of_model(folder, pretrained.vocab_size)
-        padding = pretrained.vocab_size - self.tokenizer.vocab_size
-        vocabulary = replace(Vocabulary.of(self.tokenizer), padding=padding)
+        pretrained, self.tokenizer, vocabulary = row_reading(folder, pretrained, self.task)
         knowledge = open_entities(self.task, model, name)
         self.objective = self.task.build(model, vocabulary, 0.0)
         self.objective.knowledge = knowledge

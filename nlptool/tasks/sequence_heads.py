@@ -16,11 +16,12 @@ from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import classification
 from nlptool.models import heads
-from nlptool.models.base import Encoder
+from nlptool.models.base import Decoder, Encoder
 from nlptool.models.config import EncoderConfig, ModelConfig
 from nlptool.objectives.base import inputs_of
 from nlptool.tasks.base import LabelledDataset, Numbers
 from nlptool.tasks.config import TaskConfig
+from nlptool.text.row_template import RowTemplate
 from nlptool.text.store import Split
 
 INDEX_AND_PREDICTION = "index\tprediction"
@@ -37,10 +38,10 @@ def with_head(state: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
 
 def open_rows(split: Split, length: int, vocabulary: Vocabulary, choices: int = 1) -> TextPairDataset:
     """The rows of a split, each with `choices` documents."""
-    special = vocabulary.special
-    return TextPairDataset(
-        split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"], choices=choices
-    )
+    special, template = vocabulary.special, vocabulary.template
+    if template is None:
+        template = RowTemplate.of(special["cls"], special["sep"], special["sep"])
+    return TextPairDataset(split, length, template=template, pad=special["pad"], choices=choices)
 
 
 def batch_of(examples: EncodedBatch, term: str) -> Batch:
@@ -86,6 +87,16 @@ def build_parts(
     return model, encoder, heads.Pooler(model.hidden, model.init) if model.pooled else None
 
 
+def build_backbone(
+    model: ModelConfig, vocabulary: Vocabulary
+) -> tuple[Encoder | Decoder, heads.Pooler | None]:
+    """An encoder with its pooler, if it has one, or a decoder. Raises DataError for a tokenizer of no encoder."""
+    if model.kind == "decoder":
+        return model.build(vocabulary.rows), None
+    _, encoder, pooler = build_parts(model, vocabulary)
+    return encoder, pooler
+
+
 def first_token(backbone: Encoder, pooler: heads.Pooler | None, batch: Batch) -> Tensor:
     """The first token's hidden state, pooled if there is a pooler, [B, D]. The last layer is computed there only.
 
@@ -94,6 +105,17 @@ def first_token(backbone: Encoder, pooler: heads.Pooler | None, batch: Batch) ->
     first_B1 = torch.zeros_like(batch["lengths"])[:, None]
     hidden_B1D = backbone(inputs_of(batch, first_B1))
     return hidden_B1D[:, 0] if pooler is None else pooler(hidden_B1D)
+
+
+def text_state(backbone: Encoder | Decoder, pooler: heads.Pooler | None, batch: Batch) -> Tensor:
+    """The hidden state that is classified, [B, D]: an encoder's first token, or a decoder's last.
+
+    The latter is the last token that is not padding, as in transformers' GPT2ForSequenceClassification.
+    """
+    if isinstance(backbone, Encoder):
+        return first_token(backbone, pooler, batch)
+    last_B1 = batch["lengths"][:, None] - 1
+    return backbone(inputs_of(batch, last_B1))[:, 0]
 
 
 def baseline(

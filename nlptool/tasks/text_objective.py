@@ -2,8 +2,9 @@
 
 # B batch, D width, C columns of labels, L links of the row with most of them, E width of an entity, W logits of a row
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -15,7 +16,9 @@ from nlptool.data.random_streams import RandomStreams
 from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.models import heads
-from nlptool.models.base import Encoder
+from nlptool.models.base import Decoder, Encoder
+from nlptool.models.config import ModelConfig
+from nlptool.objectives.base import ExportSpec
 from nlptool.tasks import linked_rows, sequence_heads
 from nlptool.tasks.base import LabelledDataset, TaskObjective
 from nlptool.tasks.config import TaskConfig
@@ -26,7 +29,7 @@ from nlptool.text.tokenizer import Tokenizer
 
 
 class TextObjective(TaskObjective):
-    """The head of its family's sequence classifier; the last layer is computed at the first token only."""
+    """The head of its family's sequence classifier; the last layer is computed at the token that decides only."""
 
     architecture = "ForSequenceClassification"
     config: TaskConfig
@@ -35,7 +38,7 @@ class TextObjective(TaskObjective):
         self,
         config: TaskConfig,
         vocabulary: Vocabulary,
-        backbone: Encoder,
+        backbone: Encoder | Decoder,
         classifier: heads.Classifier,
         pooler: heads.Pooler | None,
         *,
@@ -49,7 +52,7 @@ class TextObjective(TaskObjective):
         self.term = term
         self.weights = {term: 1.0}
         self.num_outputs = num_outputs
-        self.backbone: Encoder = backbone
+        self.backbone: Encoder | Decoder = backbone
         self.pooler, self.classifier = pooler, classifier
 
     def encode(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
@@ -96,7 +99,14 @@ class TextObjective(TaskObjective):
         """Number of links."""
         return [int((batch["entity_at"] >= 0).sum())] if "entity_at" in batch else []
 
+    def export_spec(self, model: ModelConfig, settings: Mapping[str, Any]) -> ExportSpec:
+        """The model with its head. settings: further settings of config.json, such as the names of classes."""
+        own_template = self.vocabulary.template is not None
+        return ExportSpec(
+            model, self.state_dict(), self.architecture, own_template=own_template, settings=settings
+        )
+
     def predict(self, batch: Batch) -> Tensor:
         """Logits, or the number, [B, W]."""
-        pooled_BD = sequence_heads.first_token(self.backbone, self.pooler, batch)
-        return self.classifier(pooled_BD)  # type: ignore[no-any-return]
+        state_BD = sequence_heads.text_state(self.backbone, self.pooler, batch)
+        return self.classifier(state_BD)  # type: ignore[no-any-return]

@@ -22,7 +22,7 @@ def files(
     """
     named = {f"{role}_token": token for role, token in special.items()}
     after = content.get("post_processor") or {"type": "ByteLevel"}  # it adds nothing around a text
-    types = [] if after["type"] == "ByteLevel" else ["token_type_ids"]
+    types = ["token_type_ids"] if _has_types(after) else []
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_length,
@@ -39,6 +39,13 @@ def files(
         lines = (tokens.get(number, f"[unused-{number}]") for number in range(max(tokens) + 1))
         written["vocab.txt"] = "\n".join(lines) + "\n"
     return written
+
+
+def _has_types(after: Mapping[str, Any]) -> bool:
+    """Whether a post-processor gives the texts of a pair different types."""
+    if after["type"] != "TemplateProcessing":
+        return str(after["type"]) != "ByteLevel"
+    return any(piece["type_id"] for part in after["pair"] for piece in part.values())
 
 
 def digest(content: Mapping[str, Any]) -> str:

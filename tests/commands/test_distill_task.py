@@ -538,7 +538,9 @@ def test_a_student_may_be_any_model_with_random_weights(work: Path, taught: Path
 
 def test_a_student_of_another_kind_is_refused_before_anything_is_written(work: Path, capsys):
     assert distil(work, "~layers", "model={name: gpt2, layers: 1, hidden: 16, heads: 2}") == 2
-    assert "model.name: a task of this kind takes an encoder" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "model.name: gpt2 is a decoder, and the teacher" in told
+    assert "an encoder: they read a row with other tokens around its texts" in told
     assert distil(work, "layers=2", "model={name: bert}") == 2
     assert "give one of init_from, layers and model, not layers and model" in capsys.readouterr().err
     assert not (work / "run").exists()

@@ -75,6 +75,7 @@ def tokenizer(tiny_store: Path) -> Tokenizer:
         pytest.param("albert", "ForTokenClassification", marks=pytest.mark.slow),
         pytest.param("bert", "ForQuestionAnswering", marks=pytest.mark.slow),
         pytest.param("albert", "ForMaskedLM", marks=pytest.mark.slow),
+        pytest.param("gpt2", "ForSequenceClassification", marks=pytest.mark.slow),
         pytest.param("gpt2", "LMHeadModel", marks=pytest.mark.slow),
         pytest.param("bert", "Model", marks=pytest.mark.slow),
     ],

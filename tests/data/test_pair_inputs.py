@@ -7,6 +7,7 @@ from nlptool.data import pair_inputs
 from nlptool.data.pair_inputs import TextPairDataset, truncated
 from nlptool.data.random_streams import RandomStreams
 from nlptool.errors import DataError
+from nlptool.text.row_template import RowTemplate
 from nlptool.text.store import Split
 from nlptool.text.tabular import Example
 from nlptool.text.tokenizer import Tokenizer
@@ -24,7 +25,8 @@ def stored(tokenizer: Tokenizer, folder: Path, *rows: tuple[str, ...], length: i
     pair_inputs.write(examples, tokenizer, folder / "rows")
     special = tokenizer.special
     split = Split(folder / "rows")
-    return TextPairDataset(split, length, cls=special["cls"], sep=special["sep"], pad=special["pad"])
+    template = RowTemplate.of(special["cls"], special["sep"], special["sep"])
+    return TextPairDataset(split, length, template=template, pad=special["pad"])
 
 
 def take(rows: TextPairDataset, *indices: int) -> pair_inputs.EncodedBatch:

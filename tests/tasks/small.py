@@ -1,5 +1,6 @@
 """Rows, a vocabulary and models small enough to try every kind of task in seconds."""
 
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +19,7 @@ from nlptool.models.config import ModelConfig
 from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.config import TaskConfig
 from nlptool.tasks.marked_text import LinkedTaskConfig
+from nlptool.text.row_template import RowTemplate
 from nlptool.text.store import Split
 from nlptool.text.tabular import Row
 from nlptool.text.tokenizer import Tokenizer
@@ -57,11 +59,13 @@ def config(name: str, settings: dict[str, Any]) -> TaskConfig:
     return made
 
 
-def encoded(name: str, settings: dict[str, Any], tokenizer: Tokenizer, folder: Path, rows: int = 40) -> Split:
+def encoded(
+    kind: str, settings: dict[str, Any], tokenizer: Tokenizer, folder: Path, rows: int = 40, **changes: Any
+) -> Split:
     """Rows of a kind, as finetune stores them."""
     rng = np.random.default_rng(0)
-    made = [facts(name).row(rng, WORDS, settings) for _ in range(rows)]
-    objective = build(name, settings, tokenizer)
+    made = [facts(kind).row(rng, WORDS, settings) for _ in range(rows)]
+    objective = build(kind, settings, tokenizer, **changes)
     numbered = [Row(f"row {i}", row) for i, row in enumerate(made)]
     assert objective.encode(numbered, tokenizer, folder / "train", labelled=True) == rows
     return Split(folder / "train")
@@ -73,7 +77,10 @@ def build(
     """A task over a tiny model, random weights from `seed`."""
     torch.manual_seed(seed)
     task = config(kind, settings)
-    made = task.build(model(kind, **(entity_keys(task) | changes)), vocabulary(tokenizer), 0.0)
+    tiny, words = model(kind, **(entity_keys(task) | changes)), vocabulary(tokenizer)
+    if tiny.kind == "decoder" and task.frames_texts:
+        words = replace(words, template=RowTemplate.read(tokenizer.content))
+    made = task.build(tiny, words, 0.0)
     made.knowledge = task.entity_table()
     return made
 

@@ -144,14 +144,6 @@ def test_a_task_that_contradicts_itself_is_refused(settings: dict, said: str):
         task(**settings)
 
 
-def test_decoders_are_refused():
-    from nlptool.models.bert.config import Config as Bert
-    from nlptool.models.gpt2.config import Config as Gpt2
-
-    assert task().check(Bert()) == []
-    assert task().check(Gpt2())[0].path == "init_from"
-
-
 FAMILIES = {"bert": {}, "albert": {"embedding_size": 16}, "electra": {"embedding_size": 16}}
 
 

@@ -156,8 +156,12 @@ FAMILIES = [name for name in registry.names("models") if name not in NO_CLASS]
 ENCODERS = [name for name in FAMILIES if isinstance(config(name), EncoderConfig)]
 DECODERS = [name for name in FAMILIES if name not in ENCODERS]
 KINDS = [name for name in registry.names("tasks") if name not in EXEMPT]
-OF_ENCODERS = ["fill-mask", *(kind for kind in KINDS if kind != "text_generation")]
-OF_DECODERS = ["text-generation", "text_generation"]
+OF = {
+    architecture: [kind for kind in KINDS if architecture in registry.config("tasks", kind).kinds]
+    for architecture in ("encoder", "decoder")
+}
+OF_ENCODERS = ["fill-mask", *OF["encoder"]]
+OF_DECODERS = ["text-generation", *OF["decoder"]]
 
 
 def cases() -> list[Any]:
@@ -167,7 +171,7 @@ def cases() -> list[Any]:
         for (f, family), (h, head), (t, tokenizer) in product(*map(enumerate, (families, heads, TOKENIZERS))):
             variants = COMPARE[head].variants() if head in COMPARE else [{}]
             for v, settings in enumerate(variants):
-                chosen = (f + h) % len(TOKENIZERS) == t and f % len(variants) == v
+                chosen = (f + h) % len(TOKENIZERS) == t and (f + h) % len(variants) == v
                 chosen &= head not in ALIKE or f == ALIKE.index(head)
                 marks = [] if chosen else [pytest.mark.slow]
                 name = f"{family}-{head}-{v}-{tokenizer}"

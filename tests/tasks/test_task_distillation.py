@@ -15,6 +15,7 @@ from nlptool.data.pair_inputs import TextPairDataset
 from nlptool.models.base import Inputs
 from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.distillation import IntermediateDistillation, PredictionDistillation
+from nlptool.text.row_template import for_decoder
 from nlptool.text.tokenizer import Tokenizer
 
 CLASSES = ("classification", classification.VARIANTS["classes-of-two-texts"])
@@ -72,6 +73,24 @@ def test_the_loss_of_layers_is_that_of_each_row_by_itself_without_padding(teache
         tokens, pairs = tokens + n, pairs + n * n
     assert found["hidden"].item() == pytest.approx(hidden.item() / tokens, rel=1e-5)
     assert found["attention"].item() == pytest.approx(attention.item() / pairs, rel=1e-5)
+
+
+def test_of_decoders_scores_are_compared_with_what_stands_before(tokenizer, tmp_path: Path):
+    tokenizer = for_decoder(tokenizer, tokenizer.special["eos"])
+    own = small.build(*CLASSES, tokenizer, name="gpt2", layers=1)
+    teacher = small.build(*CLASSES, tokenizer, seed=1, name="gpt2").backbone.eval()
+    learning = IntermediateDistillation(own, teacher, (2,))
+    rows = own.dataset(small.encoded(*CLASSES, tokenizer, tmp_path, 8, name="gpt2"), small.LENGTH)
+    (batch,) = small.all_rows(learning, rows, 8)
+    expected, pairs = 0.0, 0
+    for one in small.all_rows(own, rows, 1):
+        n = int(one["lengths"])
+        mine, theirs = (part.trace(Inputs(ids=one["ids"]), {1, 2}) for part in (own.backbone, teacher))
+        before = torch.ones(n, n, dtype=torch.bool).tril().expand(1, 2, n, n)
+        expected += n * (n + 1) / 2 * F.mse_loss(mine.scores[1][before], theirs.scores[2][before])
+        pairs += n * (n + 1) // 2
+    assert batch.counts["attention"] == pairs
+    assert learning(batch)["attention"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(teacher, rows, tokenizer):

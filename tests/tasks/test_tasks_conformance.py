@@ -16,10 +16,19 @@ from nlptool import registry
 from nlptool.data.batches import Batch
 from nlptool.data.pair_inputs import TextPairDataset
 from nlptool.tasks.base import TaskObjective
+from nlptool.text.row_template import for_decoder
 from nlptool.text.store import Split
 from nlptool.text.tokenizer import Tokenizer
 
-CASES = [(name, v) for name in registry.names("tasks") for v in small.facts(name).VARIANTS]
+KINDS = registry.names("tasks")
+CASES = [(name, v, "") for name in KINDS for v in small.facts(name).VARIANTS]
+CASES += [  # kinds that a decoder learns, too: of two texts
+    (name, variant, "gpt2")
+    for name in KINDS
+    if len(registry.config("tasks", name).kinds) > 1
+    for variant, settings in small.facts(name).VARIANTS.items()
+    if len(settings["inputs"]) == 2 and "graph" not in settings
+]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -30,25 +39,37 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tiny_store: Path) -> Tokenizer:
-    return Tokenizer.load(tiny_store / "tokenizer")
-
-
 @pytest.fixture(params=CASES, ids="-".join, scope="module")
-def case(request: pytest.FixtureRequest) -> tuple[str, dict]:
-    name, variant = request.param
+def chosen(request: pytest.FixtureRequest) -> tuple[str, str, str]:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def case(chosen) -> tuple[str, dict]:
+    name, variant, _ = chosen
     return name, small.facts(name).VARIANTS[variant]
 
 
 @pytest.fixture(scope="module")
-def stored(case, tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Split:
-    return small.encoded(*case, tokenizer, tmp_path_factory.mktemp("stored"))
+def family(chosen) -> dict:
+    """The model's family, where it is not that of the kind's tiny model."""
+    return {"name": chosen[-1]} if chosen[-1] else {}
+
+
+@pytest.fixture(scope="module")
+def tokenizer(chosen, tiny_store: Path) -> Tokenizer:
+    found = Tokenizer.load(tiny_store / "tokenizer")
+    return for_decoder(found, found.special["eos"]) if chosen[-1] else found
+
+
+@pytest.fixture(scope="module")
+def stored(case, family: dict, tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Split:
+    return small.encoded(*case, tokenizer, tmp_path_factory.mktemp("stored"), **family)
 
 
 @pytest.fixture
-def objective(case, tokenizer: Tokenizer) -> TaskObjective:
-    return small.build(*case, tokenizer)
+def objective(case, family: dict, tokenizer: Tokenizer) -> TaskObjective:
+    return small.build(*case, tokenizer, **family)
 
 
 @pytest.fixture
@@ -220,9 +241,9 @@ def test_there_is_an_answer_to_each_row(objective: TaskObjective, rows: TextPair
     json.dumps(answers)
 
 
-def test_a_task_is_built_without_weights(case, objective: TaskObjective, tokenizer: Tokenizer):
+def test_a_task_is_built_without_weights(case, family: dict, objective: TaskObjective, tokenizer: Tokenizer):
     with torch.device("meta"):
-        shape = small.build(*case, tokenizer)
+        shape = small.build(*case, tokenizer, **family)
     assert all(p.is_meta for p in shape.parameters())
     assert {n: p.shape for n, p in shape.named_parameters()} == {
         n: p.shape for n, p in objective.named_parameters()

@@ -13,6 +13,7 @@ from nlptool.distill.layer_map import layer_map
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluation.fill_mask import FillMask
 from nlptool.models import hub
+from nlptool.models.config import ModelConfig
 from nlptool.tasks.base import TaskObjective
 from nlptool.tasks.distillation import IntermediateDistillation
 from nlptool.text import tokenizer_json
@@ -34,12 +35,14 @@ def require(recipe: Recipe, teacher: FinetunedTeacher) -> None:
         teacher.part(recipe.layers)
         return
     if recipe.model is not None:
+        _require_same_kind(teacher.setup, recipe.model, f"model.name: {recipe.model.name}")
         if recipe.intermediate is not None:
             with shapes_only():
                 intermediate_objective(teacher.untrained(recipe.model), teacher.setup.objective())
         return
     assert recipe.init_from is not None
     setup = student_setup(recipe, recipe.prediction, recipe.init_from, Path(recipe.out))
+    _require_same_kind(teacher.setup, setup.model, setup.start)
     _require_same_vocabulary(teacher.setup, setup)
     if recipe.intermediate is not None:
         with shapes_only():
@@ -84,10 +87,26 @@ def intermediate_objective(own: TaskObjective, teacher: TaskObjective) -> Interm
         ) from error
 
 
+def _require_same_kind(teacher: FinetuneSetup, student: ModelConfig, name: str) -> None:
+    """Raise UsageError unless both are encoders, or both decoders, which read rows otherwise. name: the student's."""
+    if student.kind != teacher.model.kind:
+        articles = {"encoder": "an encoder", "decoder": "a decoder"}
+        raise UsageError(
+            f"{name} is {articles[student.kind]}, and the teacher, {teacher.start}, {articles[teacher.model.kind]}: "
+            "they read a row with other tokens around its texts",
+            hint=f"choose a student that is {articles[teacher.model.kind]}; or fine-tune this one: nlptool finetune",
+        )
+
+
 def _require_same_vocabulary(teacher: FinetuneSetup, student: FinetuneSetup) -> None:
-    """Raise DataError unless both read a text as the same tokens."""
+    """Raise DataError unless both read a text as the same tokens, with the same ones around it."""
     if other := tokenizer_json.difference(student.tokenizer, teacher.tokenizer):
         raise DataError(
             f"{student.start} and {teacher.start} have different tokenizers: {other}",
             hint="student and teacher need one tokenizer; choose a student with the teacher's",
+        )
+    if student.vocabulary.template != teacher.vocabulary.template:
+        raise DataError(
+            f"{student.start} and {teacher.start} read a row with other tokens around its texts",
+            hint="give a student of the teacher's layers, layers=2; or fine-tune the teacher with nlptool finetune",
         )

@@ -33,6 +33,7 @@ from nlptool.models.onnx_export import FILE, OPSET, QUANTIZED, Exported, Feeds, 
 from nlptool.runs import folder
 from nlptool.tasks import task_record
 from nlptool.text import input_rows
+from nlptool.text.row_template import RowTemplate
 from nlptool.text.tokenizer import Tokenizer
 
 CLOSE = 1e-4
@@ -254,17 +255,19 @@ def _is_multi_label(settings: Mapping[str, Any]) -> bool:
 def _framed(
     texts: Sequence[list[int]], tokenizer: Tokenizer, model: Exported, longest: int
 ) -> tuple[list[int], list[int]]:
-    """Ids and segments of a row: [CLS] A [SEP], or [CLS] A [SEP] B [SEP]; a decoder's without these."""
+    """Ids and segments of a row: [CLS] A [SEP], or [CLS] A [SEP] B [SEP]; a decoder's as its tokenizer frames them."""
     if model.backbone.config.kind == "decoder":
-        ids = [token for text in texts for token in text][:longest] or [0]
-        return ids, [0] * len(ids)
-    special = tokenizer.ids_of("cls", "sep")
-    room = longest - 1 - len(texts)
+        around = RowTemplate.read(tokenizer.content).around(len(texts))
+    else:
+        special = tokenizer.ids_of("cls", "sep")
+        around = RowTemplate.of(special["cls"], *[special["sep"]] * 2).around(len(texts))
+    room = longest - sum(map(len, around))
     kept = [list(text) for text in texts]
     while sum(map(len, kept)) > room:
         max(kept, key=len).pop()
-    ids, types = [special["cls"]], [0]
-    for segment, text in enumerate(kept):
-        ids += [*text, special["sep"]]
-        types += [segment] * (len(text) + 1)
-    return ids, types
+    ids = list(around[0])
+    types = [0] * len(ids)
+    for segment, (text, behind) in enumerate(zip(kept, around[1:], strict=True)):
+        ids += [*text, *behind]
+        types += [segment] * (len(text) + len(behind))
+    return (ids, types) if ids else ([0], [0])

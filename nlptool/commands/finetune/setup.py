@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from nlptool.commands.finetune.recipe import Dropout, Recipe
 from nlptool.console import Console
 from nlptool.data.length_bucketing import LengthBucketedBatches, RoundRobinBatches
 from nlptool.data.pair_inputs import Truncation
-from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluation.metrics import generated_text
 from nlptool.formatting import counted
@@ -29,9 +27,9 @@ from nlptool.tasks.finetuned import open_entities, require_head, require_same_cl
 from nlptool.tasks.flop_count import FlopCount
 from nlptool.tasks.labelled import LabelledSource
 from nlptool.tasks.predictions import compute_logits
+from nlptool.tasks.row_reading import row_reading
 from nlptool.tasks.task_record import TaskRecord
 from nlptool.text.tabular import Row
-from nlptool.text.tokenizer import Tokenizer
 from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import shapes_only
 from nlptool.train.interrupts import SignalHandler
@@ -57,13 +55,11 @@ class FinetuneSetup:
         generated_text.require_packages(self.task.metrics)
         self.folder = hub.folder(recipe.init_from)
         pretrained = huggingface.load_pretrained(self.folder)
-        self.tokenizer = Tokenizer.of_model(self.folder, pretrained.vocab_size)
         problems = self.task.check(pretrained.config)
         if problems:
             raise DataError(f"{recipe.init_from}: {problems[0].message}")
         self.stage = stage
-        padding = pretrained.vocab_size - self.tokenizer.vocab_size
-        self.vocabulary = replace(Vocabulary.of(self.tokenizer), padding=padding)
+        pretrained, self.tokenizer, self.vocabulary = row_reading(self.folder, pretrained, self.task)
         self.model = _with_dropout(pretrained.config, recipe.dropout)
         if recipe.train.sequence_length > self.model.max_positions:
             raise UsageError(

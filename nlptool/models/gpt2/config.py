@@ -23,6 +23,7 @@ class Config(ModelConfig):
 
     kind = "decoder"
     epsilon = 1e-5  # openai/gpt-2, model.py
+    classifier_bias = False  # transformers' GPT2ForSequenceClassification
 
     name: Literal["gpt2"] = Field("gpt2", description="model family")
     max_positions: int = Field(

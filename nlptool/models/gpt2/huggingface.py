@@ -70,6 +70,7 @@ FAMILY = GPT2(
         "backbone.layers.mlp.{i}.up": "transformer.h.{i}.mlp.c_fc",
         "backbone.layers.mlp.{i}.down": "transformer.h.{i}.mlp.c_proj",
         "backbone.norm": "transformer.ln_f",
+        "classifier.out": "score",
     },
     transposed=frozenset(
         f"backbone.layers.{matrix}"

@@ -72,9 +72,10 @@ class GPT2(Decoder):
     def forward(self, inputs: Inputs, cache: KVCacheProtocol | None = None) -> Tensor:
         """Hidden states, [B, T, D], or [B, K, D] of the output positions."""
         positions_BT = None if cache is None else cache.extend(inputs.ids.shape[1])
-        x_BTD = self.embeddings(inputs.ids, positions_BT=positions_BT)
+        x_BTD, at_BK = self.embeddings(inputs.ids, positions_BT=positions_BT), inputs.output_positions
+        if cache is None:
+            return self.norm(self.layers(x_BTD, at_BK=at_BK))  # type: ignore[no-any-return]
         hidden_BTD: Tensor = self.norm(self.layers(x_BTD, cache=cache))
-        at_BK = inputs.output_positions
         return hidden_BTD if at_BK is None else gather_rows(hidden_BTD, at_BK)
 
     def trace(self, inputs: Inputs, scores: Collection[int] = ()) -> HiddenStates:

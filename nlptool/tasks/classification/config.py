@@ -36,6 +36,7 @@ class Config(LinkedInputsConfig):
     from 0. Without, a number, such as the similarity of STS-B, trained with the squared error.
     """
 
+    kinds = ("encoder", "decoder")
     one_decision = True
 
     name: Literal["classification"] = Field("classification", description="kind of task")
@@ -145,7 +146,7 @@ class Config(LinkedInputsConfig):
         return found | {"labels": labels, "metrics": metrics}
 
     def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "Classification":
-        """An encoder with the head of its family."""
+        """A model with the head of its family."""
         from nlptool.tasks.classification.objective import build
 
         return build(self, model, vocabulary, dropout)

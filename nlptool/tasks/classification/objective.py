@@ -15,7 +15,7 @@ from nlptool.data.row_view import RowView
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.evaluation.metrics import classification
 from nlptool.models import heads
-from nlptool.models.base import Encoder
+from nlptool.models.base import Decoder, Encoder
 from nlptool.models.config import ModelConfig
 from nlptool.objectives.base import ExportSpec
 from nlptool.tasks import linked_rows, sequence_heads
@@ -29,7 +29,7 @@ HIDDEN = -1.0  # the label of GLUE's test rows
 
 
 class Classification(TextObjective):
-    """A class or a number from the first token's last hidden state.
+    """A class or a number from one token's last hidden state: an encoder's first, a decoder's last.
 
     The loss is the cross-entropy, or for numbers the squared error on their own scale (ELECTRA's code divides
     STS-B's by 5).
@@ -41,7 +41,7 @@ class Classification(TextObjective):
         self,
         config: "Config",
         vocabulary: Vocabulary,
-        backbone: Encoder,
+        backbone: Encoder | Decoder,
         classifier: heads.Classifier,
         pooler: heads.Pooler | None,
     ) -> None:
@@ -137,14 +137,13 @@ class Classification(TextObjective):
             "single_label_classification" if self.config.labels else "regression",
             self.classifier.dropout.rate,
         )
-        return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
+        return {"": self.export_spec(model, settings)}
 
 
 def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> Classification:
-    """An encoder with the head of its family."""
-    encoder_config, encoder, pooler = sequence_heads.build_parts(model, vocabulary)
-    return Classification(
-        config, vocabulary, encoder, heads.Classifier.of(encoder_config, config.num_outputs, dropout), pooler
-    )
+    """A model with the head of its family."""
+    backbone, pooler = sequence_heads.build_backbone(model, vocabulary)
+    classifier = heads.Classifier.of(model, config.num_outputs, dropout)
+    return Classification(config, vocabulary, backbone, classifier, pooler)

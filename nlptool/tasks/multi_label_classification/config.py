@@ -34,6 +34,8 @@ class Config(LinkedInputsConfig):
     separator; an empty list or cell is a row without labels.
     """
 
+    kinds = ("encoder", "decoder")
+
     name: Literal["multi_label_classification"] = Field(
         "multi_label_classification", description="kind of task"
     )
@@ -118,7 +120,7 @@ class Config(LinkedInputsConfig):
     def build(
         self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None
     ) -> "MultiLabelClassification":
-        """An encoder with the head of its family."""
+        """A model with the head of its family."""
         from nlptool.tasks.multi_label_classification.objective import build
 
         return build(self, model, vocabulary, dropout)

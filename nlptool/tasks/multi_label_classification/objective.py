@@ -60,15 +60,15 @@ class MultiLabelClassification(LabelSetObjective, TextObjective):
         settings = sequence_heads.settings_of(
             self.config.labels, "multi_label_classification", self.classifier.dropout.rate
         )
-        return {"": ExportSpec(model, self.state_dict(), self.architecture, settings=settings)}
+        return {"": self.export_spec(model, settings)}
 
 
 def build(
     config: "Config", model: ModelConfig, vocabulary: Vocabulary, dropout: float | None
 ) -> MultiLabelClassification:
-    """An encoder with the head of its family."""
-    encoder_config, encoder, pooler = sequence_heads.build_parts(model, vocabulary)
-    classifier = heads.Classifier.of(encoder_config, len(config.labels), dropout)
+    """A model with the head of its family."""
+    backbone, pooler = sequence_heads.build_backbone(model, vocabulary)
+    classifier = heads.Classifier.of(model, len(config.labels), dropout)
     return MultiLabelClassification(
-        config, vocabulary, encoder, classifier, pooler, term=TERM, num_outputs=len(config.labels)
+        config, vocabulary, backbone, classifier, pooler, term=TERM, num_outputs=len(config.labels)
     )

@@ -40,7 +40,8 @@ class SubtaskConfig(TaskConfig):
     the answer and the end of the text.
     """
 
-    kind = "decoder"
+    kinds = ("decoder",)
+    frames_texts = False
 
     name: Literal["text_generation"] = Field("text_generation", description="kind of task")
     format: Literal["columns", "qa_srl", "qa_zre", "woz", "wikisql"] = Field(
