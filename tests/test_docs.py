@@ -1,12 +1,19 @@
 """Every command and every piece of Python of the documentation is carried out, page by page, in one folder."""
 
+import importlib.util
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pages
 import pytest
@@ -22,6 +29,16 @@ from nlptool.runs import inventory
 
 DOCS = pages.ROOT / "docs"
 NAVIGATION = re.findall(r"[\w/-]+\.md", (pages.ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+PROBE = """<script>
+const wrong = [];
+addEventListener("error", event => wrong.push(event.message || event.target.src || event.target.href), true);
+addEventListener("load", () => setTimeout(() => {
+  const told = document.createElement("pre");
+  told.id = "told";
+  told.textContent = JSON.stringify([wrong, performance.getEntriesByType("resource").map(one => one.name)]);
+  document.body.append(told);
+}, 500));
+</script>"""
 MADE = {"reference/commands.md", "reference/recipes.md", "reference/figures.md"}
 
 
@@ -103,12 +120,65 @@ def test_commands_and_python_work_in_their_order(tmp_path: Path, monkeypatch, ca
         pages.carry_out(DOCS / name, main, capsys, cut=cut, write=write_outputs)
 
 
-@pytest.mark.slow
-def test_the_site_is_built(tmp_path: Path):
-    import subprocess
-    import sys
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built without a warning."""
+    pytest.importorskip("material")
+    folder = tmp_path_factory.mktemp("site")
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(folder)]
+    subprocess.run(words, cwd=pages.ROOT, check=True, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"})
+    return folder
 
-    pytest.importorskip("mkdocs")
-    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)]
-    subprocess.run(words, cwd=pages.ROOT, check=True)
-    assert (tmp_path / "reference/recipes.html").is_file()
+
+@pytest.mark.slow
+def test_the_site_needs_no_network_and_its_links_lead_somewhere(site: Path):
+    found = sorted(page for page in site.rglob("*.html") if page.name != "404.html")
+    assert {str(page.relative_to(site)) for page in found} == {f"{name[:-3]}.html" for name in NAVIGATION}
+    for page in found:
+        text = page.read_text("utf8")
+        loaded = re.findall(r'<(?:script|img|iframe|link)\b[^>]*?\s(?:src|href)="?([^" >]+)', text)
+        led = re.findall(r'<a\b[^>]*?\shref="?([^" >]+)', text)
+        assert not [one for one in loaded if "//" in one], page.name
+        for target in (*loaded, *(one for one in led if "//" not in one)):
+            path, _, anchor = unquote(target).partition("#")
+            there = (page.parent / path) if path else page
+            assert there.exists(), (page.name, target)
+            if anchor and there.suffix == ".html":
+                assert f'id="{anchor}"' in there.read_text("utf8") or f"id={anchor}" in there.read_text(
+                    "utf8"
+                )
+
+
+@pytest.mark.slow
+def test_a_browser_opens_the_site_without_a_network_and_without_an_error(site: Path, tmp_path: Path):
+    browser = next(filter(None, map(shutil.which, pages.BROWSERS)), None)
+    if browser is None:
+        pytest.skip("no browser on PATH")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    flags += [f"--user-data-dir={tmp_path}", "--virtual-time-budget=3000", "--dump-dom"]
+    for name in NAVIGATION:
+        page = site / f"{name[:-3]}.html"
+        probed = page.with_name(f"probed-{page.name}")
+        probed.write_text(page.read_text("utf8").replace("<head>", f"<head>{PROBE}"), encoding="utf8")
+        words = [browser, *flags, probed.as_uri()]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+        found = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
+        assert found, done.stderr
+        wrong, requests = json.loads(found[1].replace("&amp;", "&"))
+        assert wrong == [], name
+        assert not [one for one in requests if not one.startswith("file:")], name
+
+
+def test_the_site_breaks_no_line_within_a_figure_a_date_or_an_option_and_code_keeps_its_spaces():
+    spec = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    page = (
+        '<p title="5 %">31.5 % on 2026-11-29</p><pre><code>a --b 5 %</code></pre><code>a --vary b=5 %</code>'
+    )
+    assert hooks.on_page_content(page) == (
+        '<p title="5 %">31.5\u00a0% on <nobr>2026-11-29</nobr></p><pre><code>a --b 5 %</code></pre>'
+        "<code>a <nobr>--vary</nobr> b=5 %</code>"
+    )

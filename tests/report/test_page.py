@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from folders import falling, write_run
+from pages import BROWSERS
 
 from nlptool.cli import main
 from nlptool.report.html_page import prose
@@ -17,7 +18,6 @@ from nlptool.report.tables import Table
 
 pytest.importorskip("matplotlib")
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 VOID = {"meta", "input", "br", "img", "link", "hr"}
 
 # Runs in the page, as its last script: every state of the switch, and which charts are to be seen in it.
