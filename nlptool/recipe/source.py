@@ -132,7 +132,8 @@ def override(source: RecipeSource, arguments: Sequence[str]) -> None:
                 raise ValueError(f"no value after =; write {path}=null or {path}='\"\"'")
             source.data = _changed(source, source.data, "", path.split("."), argument, node)
         except NotYamlError as error:
-            source.refused.append(f"{COMMAND_LINE}{argument}: {error.words}")
+            quoted = f"; a text with such signs stands in quotation marks: {path}='\"...\"'"
+            source.refused.append(f"{COMMAND_LINE}{argument}: {error.words}{quoted}")
         except ValueError as error:
             source.refused.append(f"{COMMAND_LINE}{argument}: {error}")
 

@@ -14,6 +14,8 @@ LABELS = (
 PAIRS = (
     ("sentence1", "sentence2"),
     ("premise", "hypothesis"),
+    ("premise", "hypo"),
+    ("#1 string", "#2 string"),
     ("question1", "question2"),
     ("question", "sentence"),
     ("text1", "text2"),
@@ -71,11 +73,14 @@ def text_columns(table: Table, given: Mapping[str, Any], others: Sequence[Column
             return tuple(column.name for column in found if column is not None)
     left = [c for c in table.columns.values() if c.name not in taken and _may_be_text(c, table.count)]
     named = [column for column in left if column.name.strip().lower() in TEXTS]
+    if not named:  # beside a text, what has few values are classes
+        left = [column for column in left if not _may_be_classes(column, table.count)] or left
     if len(candidates := named or left) == 1:
         return (candidates[0].name,)
+    inside = next((f", or [{one.name}.{one.keys[-1]}]" for one in table.columns.values() if one.keys), "")
     raise RecipeError(
         f"{table.name}: which columns are the text? It has {table.listing}",
-        hint="name one, or the two of a pair: task.inputs=[COLUMN]",
+        hint=f"name one, or the two of a pair: task.inputs=[COLUMN]{inside}",
     )
 
 
@@ -91,4 +96,4 @@ def _may_be_classes(column: Column, rows: int) -> bool:
 
 def _may_be_text(column: Column, rows: int) -> bool:
     numbered = column.name.strip().lower() in NUMBERS or column.numbers > rows / 2
-    return column.texts + column.blank == rows and column.texts > 0 and not numbered
+    return column.texts + column.missing == rows and column.texts > 0 and not numbered

@@ -129,15 +129,31 @@ class _Files:
 
 def _require_header(table: Table, given: Mapping[str, Any]) -> None:
     """Raise RecipeError where the first line of a file looks like a row."""
-    if given.get("columns") or not table.name.lower().partition(".")[2].startswith(("tsv", "csv")):
+    separated = {".tsv", ".csv", ".txt"} & {suffix.lower() for suffix in Path(table.name).suffixes}
+    if given.get("columns") or not separated:
         return
-    rows = [name for name, column in table.columns.items() if name in column.values or _is_number(name)]
-    if rows:
+    numbers = any(map(_is_number, table.columns))
+    own = [name for name, column in table.columns.items() if name in column.values]
+    texts = [one.name for one in table.columns.values() if one.spaced > table.count / 2]
+    # A class may be called as its column, but a row's text has white space, and its name has none.
+    named = len(table.columns) > 2 and texts and not any(" " in name.strip() for name in texts)
+    if numbers or (own and not named):
         line = " | ".join(brief(name, 30) for name in table.columns)
         raise RecipeError(
             f"{table.name}: the first line seems to be a row, not the names of the columns: {line}",
-            hint="name them: task.columns=[text, label], in their order",
+            hint=f"name them, in their order: task.columns=[{', '.join(_proposed(table))}]",
         )
+
+
+def _proposed(table: Table) -> list[str]:
+    """Names for the columns of a file without a header: text, label, and the rest by their places."""
+    columns = list(table.columns.values())
+    text = next((one for one in columns if one.spaced > table.count / 2), None)
+    label = next((one for one in columns if one is not text and len(one.values) > 1 and not one.spaced), None)
+    return [
+        "text" if one is text else "label" if one is label else f"column_{place}"
+        for place, one in enumerate(columns, 1)
+    ]
 
 
 def _with_names(row: Row, classes: Mapping[str, tuple[str, ...]]) -> Row:

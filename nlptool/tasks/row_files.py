@@ -25,6 +25,8 @@ def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional
         for name in _names(path.name):
             if found := tabular.files(path.parent, name, columns=task.conll):
                 return found
+        if found := tabular.files_by_word(path.parent, path.name, columns=task.conll):
+            return found
         if split == task.train and (saved := saved_tables(Path(at))):  # a data set without splits
             return [file for path in saved if (file := tabular.of_rows(path)) is not None]
         if optional:
@@ -53,6 +55,7 @@ def missing(task: TaskConfig, folder: Path, split: str) -> DataError:
         f"{folder}: no file for the split {split}; the folder holds {tabular.listing(folder)}",
         hint=f"name it {split}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)"
         + (f"; CoNLL's columns: {', '.join(SUFFIXES)}" if task.conll else "")
+        + f"; or {tabular.NAME_FILES}"
         + ("; or hold some of the training rows out: task.holdout=0.1" if split in task.validation else ""),
     )
 

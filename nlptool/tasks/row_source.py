@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted
 from nlptool.tasks.config import TaskConfig, nested
+from nlptool.tasks.row_files import renamed
 from nlptool.text import input_rows
 from nlptool.text.input_rows import RowFormat
 from nlptool.text.row import Row
@@ -42,6 +43,7 @@ class InputRows:
             yield error
 
     def _renamed(self, row: Row) -> Row:
+        row = renamed(row, self.task.rename_columns)
         if not self.mapped:
             return row
         values = {column: row.get(there) for column, there in self.mapped.items()}

@@ -26,8 +26,12 @@ class Column:
     """Rows in which it is a text."""
     lists: int = 0
     """Rows in which it is a list, whose entries are then counted in `values`."""
+    keys: tuple[str, ...] = ()
+    """The keys of its first object."""
     blank: int = 0
     """Rows in which it is empty."""
+    missing: int = 0
+    """Rows in which it is null."""
     spaced: int = 0
     """Rows in which it contains white space."""
     numbers: int = 0
@@ -41,6 +45,7 @@ class Column:
         """Count the value of one row."""
         if value is None or (isinstance(value, str) and not value.strip()):
             self.blank += 1
+        self.missing += value is None
         if isinstance(value, str):
             self.texts += 1
             self.spaced += any(sign.isspace() for sign in value.strip())
@@ -48,6 +53,8 @@ class Column:
             self.numbers += 1
             self.fractions += not number.is_integer()
         self.lists += isinstance(value, list)
+        if isinstance(value, dict) and not self.keys:
+            self.keys = tuple(map(str, value))
         if not self.many:
             for one in value if isinstance(value, list) else [value]:
                 self._count(one)
@@ -92,6 +99,12 @@ class Table:
         """The first column with one of these names, ignoring case."""
         by_name = {name.strip().lower(): column for name, column in self.columns.items()}
         return next((by_name[name] for name in names if name in by_name), None)
+
+    def all(self, names: Sequence[str]) -> list[Column]:
+        """The columns that have these names, where all are there; case does not matter."""
+        found = [self.first((name,)) for name in names]
+        there = [column for column in found if column is not None]
+        return there if len(there) == len(found) else []
 
     @property
     def listing(self) -> str:

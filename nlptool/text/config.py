@@ -26,6 +26,13 @@ class HubDataset(RecipeBlock):
 class RowSource(RecipeBlock):
     """Rows of a labelled task: from files, a data set of the hub, or the texts of an installed package."""
 
+    replaces = MappingProxyType(
+        {
+            "files": ("hub", "name", "package", "periods", "min_words", "max_speeches"),
+            "hub": ("files", "package", "periods", "min_words", "max_speeches"),
+        }
+    )
+
     files: str | dict[str, str] | None = Field(
         None,
         description="a file of training rows, a folder with a file for each split, or the file of each split: "

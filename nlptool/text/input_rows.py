@@ -9,6 +9,7 @@ from typing import IO, Literal
 from nlptool.errors import UsageError
 from nlptool.text import row_formats, tabular
 from nlptool.text.columns import sentences
+from nlptool.text.lines import RECORD
 from nlptool.text.readers import opened
 from nlptool.text.row import Row
 from nlptool.text.row_formats import Rows
@@ -41,8 +42,8 @@ def format_of(
 ) -> RowFormat:
     """The format of a file: as given, else by its suffix, else `default`; for `-` as given, else by the first line.
 
-    texts: column names by which the first line of standard input is recognised as a header. Raises UsageError for a
-    missing file, and for a name without a known suffix if there is no default.
+    texts: column names by which the first line of standard input, or of a plain text file, is recognised as a
+    header. Raises UsageError for a missing file, and for a name without a known suffix if there is no default.
     """
     if name == STDIN:
         if (piped := given or _piped(texts)) == "parquet":
@@ -53,6 +54,10 @@ def format_of(
         what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "no such file"
         raise UsageError(f"{name}: {what}", hint="name a file of rows or lines; - is standard input")
     found = given or SUFFIXES.get(_suffixes(path)[0]) or default
+    if found == "lines" and not given and texts:
+        file = File(path, "text", _suffixes(path)[1], path.stat().st_size)
+        with tabular.damage_reported(name), opened(file) as (_, stream):
+            found = _below_header(stream.readline(RECORD).decode("utf8", "replace"), texts) or found
     if found is None:
         raise UsageError(
             f"{name}: the name does not tell its format",
@@ -68,13 +73,18 @@ def _piped(texts: Sequence[str]) -> RowFormat:
     begin = _begin()
     if begin is None or OBJECT.match(begin) or ARRAY.match(begin):
         return "jsonl"
-    header = begin.partition("\n")[0].rstrip("\r")
+    return _below_header(begin, texts) or "lines"
+
+
+def _below_header(begin: str, texts: Sequence[str]) -> RowFormat | None:
+    """The format of separated values whose first line names these columns among others; None where it does not."""
+    header = begin.removeprefix("\ufeff").partition("\n")[0].rstrip("\r")
     separated: Sequence[tuple[RowFormat, str]] = (("tsv", "\t"), ("csv", ","), ("csv", ";"))
     for form, separator in separated:
         names = [name.strip('"') for name in header.split(separator)]
         if len(names) > 1 and texts and set(texts) <= set(names):
             return form
-    return "lines"
+    return None
 
 
 def _begin() -> str | None:

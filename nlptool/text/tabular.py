@@ -6,18 +6,20 @@ A .json file may also hold one value over several lines, such as SQuAD's.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 from nlptool.errors import DataError
 from nlptool.manifests import os_error_text
 from nlptool.text import arrow_tables, row_formats
-from nlptool.text.columns import SUFFIXES, sentences
+from nlptool.text.columns import COMMENTS, SPLITS, SUFFIXES, sentences
 from nlptool.text.corpus import BROKEN
 from nlptool.text.hub import dataset, unreadable
-from nlptool.text.lines import RECORD
+from nlptool.text.lines import RECORD, lines
 from nlptool.text.readers import opened
 from nlptool.text.row import SHOWN, Row, is_hidden, whole
 from nlptool.text.row_formats import Rows
@@ -39,6 +41,18 @@ __all__ = [
     "read_all",
     "whole",
 ]
+
+NAME_FILES = "name the files: task.source.files={train: FILE, validation: FILE}"
+TSV, TEXT = ".tsv", ".txt"
+LOOK = 1000
+"""Lines by which a file is known as a table or as columns."""
+WORDS = re.compile(r"[\W_]+")
+SPLIT_NAMES = {
+    "train": "train",
+    **dict.fromkeys(("validation", "dev", "valid", "val", "testa"), "validation"),
+    **dict.fromkeys(("test", "testb"), "test"),
+}
+"""The words that name splits in the names of files."""
 
 
 class Example(NamedTuple):
@@ -104,6 +118,25 @@ def files(folder: Path, split: str, *, columns: bool = False) -> list[File]:
     return found
 
 
+def files_by_word(folder: Path, split: str, *, columns: bool = False) -> list[File]:
+    """The file of a split that only a word of its name tells, as ratings_train.txt and sts-dev.tsv; none without one.
+
+    Names with words of several splits tell nothing. Raises DataError for several files; of test rows there are then
+    none.
+    """
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        named = {SPLIT_NAMES[word] for word in WORDS.split(path.name.lower()) if word in SPLIT_NAMES}
+        if named == {split} and (file := of_rows(path, columns=columns)) is not None:
+            found.append(file)
+    if len(found) > 1 and split != "test":
+        raise DataError(
+            f"{folder}: {len(found)} files may be the split {split}: {', '.join(f.path.name for f in found)}",
+            hint=NAME_FILES,
+        )
+    return found if len(found) == 1 else []
+
+
 def listing(folder: Path) -> str:
     """The first names in a folder, for the message about a missing file."""
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
@@ -113,13 +146,38 @@ def listing(folder: Path) -> str:
 def of_rows(path: Path, *, columns: bool = False) -> File | None:
     """A file of rows by its suffixes; None for any other, and for a folder. columns: also one in CoNLL's columns."""
     found = _of(path, FORMATS)
-    return _of(path, dict.fromkeys(SUFFIXES, "text")) if found is None and columns else found
+    if found is None:
+        table = _of(path, {TEXT: "csv"})
+        found = table if table is not None and _layout(table) == "table" else None
+    elif columns and path.is_file() and TSV in path.suffixes and _layout(found) == "columns":
+        return found._replace(format="text")
+    return _of(path, dict.fromkeys((*SUFFIXES, *SPLITS), "text")) if found is None and columns else found
+
+
+def _layout(file: File) -> Literal["table", "columns"] | None:
+    """What the first lines of a file with tabs are: rows of a table, without an empty line, where a value is several
+    words; or words with their tags, with an empty line behind each sentence. None: it may be either.
+    """
+    with damage_reported(str(file.path)), opened(file) as (_, stream):
+        begin = [line for line in islice(lines(stream), LOOK) if isinstance(line, str)]
+    texts = [line.rstrip("\r\n") for line in begin]
+    while texts and not texts[-1]:
+        texts.pop()
+    tabs = {text.count("\t") for text in texts if text and text[0] not in COMMENTS}
+    if len(tabs) != 1 or 0 in tabs:
+        return None
+    spaced = any(
+        " " in value.strip() for text in texts if text[:1] not in COMMENTS for value in text.split("\t")
+    )
+    if "" in texts:
+        return None if spaced else "columns"
+    return "table" if spaced else None
 
 
 def has_rows(name: str, *, columns: bool = False) -> bool:
     """Whether a name has the suffix of a file of rows. columns: also of CoNLL's columns."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes if suffix.lower() not in COMPRESSIONS]
-    return bool(suffixes) and (suffixes[-1] in FORMATS or (columns and suffixes[-1] in SUFFIXES))
+    return bool(suffixes) and (suffixes[-1] in FORMATS or (columns and suffixes[-1] in (*SUFFIXES, *SPLITS)))
 
 
 def _of(path: Path, formats: Mapping[str, Format]) -> File | None:
@@ -161,7 +219,8 @@ def _stream(name: str, stream: IO[bytes], file: File, columns: Sequence[str]) ->
         return (row_formats.json_value if _is_one_value(file) else row_formats.jsonl)(name, stream)
     if file.format == "text":
         return (Row(place, dict(values)) for place, values in sentences(name, stream))
-    separated = row_formats.tsv if ".tsv" in file.path.suffixes else row_formats.csv_rows
+    tabs = {TSV, TEXT} & {suffix.lower() for suffix in file.path.suffixes}
+    separated = row_formats.tsv if tabs else row_formats.csv_rows
     return separated(name, stream, columns)
 
 

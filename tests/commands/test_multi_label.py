@@ -9,6 +9,8 @@ import pytest
 
 from nlptool import registry
 from nlptool.cli import main
+from nlptool.commands.finetune.recipe import Recipe
+from nlptool.errors import DataError
 from nlptool.evaluation.metrics import multi_label
 from nlptool.text.tabular import Row
 
@@ -32,6 +34,22 @@ def cells(tmp_path: Path) -> Path:
     lines = ["text\tgenres", *(f"{text}\t{'|'.join(labels)}" for text, labels in rows())]
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def test_a_column_for_each_label(tmp_path: Path):
+    names = ("여성/가족", "지역", "clean")
+    lines = ["문장\t" + "\t".join(names), *(f"그 말 {n}\t{n % 2}\t0\t1" for n in range(4))]
+    (tmp_path / "own.tsv").write_text("\n".join(lines) + "\n")
+    recipe = {"task": str(tmp_path / "own.tsv"), "init_from": "model", "out": "run"}
+    task = Recipe.model_validate(recipe).task
+    assert isinstance(task, registry.config("tasks", "multi_label_classification"))
+    assert task.label_columns == task.labels == names
+    row = Row("f:3", {"문장": "그 말", "여성/가족": "1", "지역": 0.0, "clean": True})
+    assert task.example(row, labelled=True).label == (1.0, 0.0, 1.0)
+    with pytest.raises(
+        DataError, match="f:3: column 'clean' holds 2; 1 where the row has this label, else 0"
+    ):
+        task.example(Row("f:3", row.values | {"clean": 2}), labelled=True)
 
 
 @pytest.fixture

@@ -190,6 +190,71 @@ def test_labels_that_are_mapped_to_nothing_leave_their_rows_out(tmp_path: Path):
     assert len(rows.left_out["train"]) == 10
 
 
+def test_files_in_their_authors_form_are_found_and_read(tmp_path: Path):
+    rows = [f"99{n}\t{'' if n == 7 else '그 영화 ' + str(n)}\t{n % 2}" for n in range(20)]
+    for name in ("ratings_train.txt", "ratings_test.txt"):
+        table(tmp_path / name, "id\tdocument\tlabel", *rows)
+    task = task_of(tmp_path, "ratings_train.txt")
+    assert (task.inputs, task.labels, task.empty, task.holdout) == (("document",), ("0", "1"), True, 0.1)
+    assert (task_of(tmp_path, "").holdout, task_of(tmp_path, "").test) == (0.1, ("test",))
+    known = LabelledSource(Recipe(task="korean/nsmc", init_from="model", out="run").task, str(tmp_path))
+    assert [row.values["label"] for row in known.read("test")][:2] == ["0", "1"]
+    table(tmp_path / "other-train.tsv", "text\tlabel", "a b\tx")
+    with pytest.raises(DataError, match=r"2 files may be .* train: other-train\.tsv, ratings_train\.txt"):
+        task_of(tmp_path, "")
+
+
+def test_a_files_name_with_words_of_two_splits_tells_none(tmp_path: Path):
+    table(tmp_path / "fci_train_val.txt", *(f"{n % 3}\t그 영화 {n}" for n in range(9)))
+    with pytest.raises(DataError, match="no file for the split train"):
+        task_of(tmp_path, "")
+    with pytest.raises(RecipeError, match="the first line seems to be a row") as told:
+        task_of(tmp_path, "fci_train_val.txt")
+    assert str(told.value.hint).endswith("task.columns=[label, text]")
+    assert len(task_of(tmp_path, "fci_train_val.txt", "task.columns=[label, text]").labels) == 3
+
+
+def test_files_on_the_command_line_take_the_place_of_the_hub(tmp_path: Path):
+    table(tmp_path / "a.tsv", "premise\thypothesis\tgold_label", "그는 왔다\t왔다\tneutral")
+    (tmp_path / "recipe.yaml").write_text("task: klue/nli\ninit_from: model\nout: run\n")
+    files = f"task.source.files={{train: {tmp_path / 'a.tsv'}, validation: {tmp_path / 'a.tsv'}}}"
+    task = load(tmp_path / "recipe.yaml", [files], Recipe).recipe.task
+    assert [task.example(row, labelled=True).label for row in LabelledSource(task, None).read("train")] == [
+        (1.0,)
+    ]
+
+
+def test_columns_of_conll_may_be_called_tsv_or_by_their_split(tmp_path: Path):
+    lines = ["## klue-1\t<서:LC> 좋다", "서\tB-LC", " \tO", "", "울\tB-LC", "", "은\tO", "", "강\tO"]
+    for name in ("klue_train.tsv", "eng.train"):
+        folder = tmp_path / name[:3]
+        folder.mkdir()
+        table(folder / name, *lines)
+        task = task_of(tmp_path, name[:3])
+        assert (task.name, len(read(task, "train")) + len(read(task, "validation"))) == (
+            "token_classification",
+            4,
+        )
+    table(tmp_path / "gaps.tsv", "text\tlabel", "a b\tx", "", "b c\ty", "c d\tx", "d e\ty")
+    assert task_of(tmp_path, "gaps.tsv").name == "classification"
+
+
+def test_a_class_that_is_called_as_its_column_makes_no_row_of_the_header(tmp_path: Path):
+    rows = [f"그 댓글 {n}\t{n % 2 == 0}\t{('hate', 'none', 'offensive')[n // 2 % 3]}" for n in range(24)]
+    table(tmp_path / "hate.tsv", "comments\tgender_bias\thate", *rows)
+    task = task_of(tmp_path, "hate.tsv", "task.label=hate")
+    assert (task.inputs, task.labels) == (("comments",), ("hate", "none", "offensive"))
+
+
+def test_a_label_within_objects_is_named(tmp_path: Path):
+    row = {"sentence1": "그는 왔다", "sentence2": "왔다", "labels": {"label": 3.7, "binary-label": 1}}
+    (tmp_path / "sts.json").write_text(json.dumps([row] * 2, ensure_ascii=False))
+    with pytest.raises(RecipeError, match="'labels' holds objects, with label, binary-label") as told:
+        task_of(tmp_path, "sts.json")
+    assert "task.label=labels.label leads into them" in str(told.value.hint)
+    assert task_of(tmp_path, "sts.json", "task.label=labels.label").metrics == ("pearson", "spearman")
+
+
 def test_lists_of_words_and_tags_are_tagging(tmp_path: Path):
     rows = [{"tokens": ["제주", "는", "섬"], "tags": ["B-LOC", "O", "O"]}] * 4
     (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -225,6 +290,30 @@ def test_choices_in_a_list_or_in_columns(tmp_path: Path):
     table(tmp_path / "swag.tsv", "ctx\tending0\tending1\tlabel", "he s\tran\tsat\t0", "she s\tsat\tran\t1")
     task = task_of(tmp_path, "swag.tsv")
     assert (task.inputs, task.choices) == (("ctx",), ("ending0", "ending1"))
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "inputs", "labels"),
+    [
+        ("premise,choice1,choice2,question,label", "it fell,a b,c d,effect,0", ("premise", "question"), "01"),
+        (
+            "video,startphrase,sent1,sent2,ending0,ending1,label",
+            "v,a b He,a b,He,x y,z,1",
+            ("sent1", "sent2"),
+            "01",
+        ),
+        ("question,answer,A,B,C,Category", "what is it,3,x,y,z,law", ("question",), "123"),
+        ("goal,sol1,sol2,sol3,answer", "to cook,x,y,z,C", ("goal",), "ABC"),
+    ],
+)
+def test_questions_with_choices_in_released_columns(
+    header: str, row: str, inputs: tuple[str, ...], labels: str, tmp_path: Path
+):
+    table(tmp_path / "own.csv", header, row, row.replace("it fell", "it").replace("what", "who"))
+    task: Any = task_of(tmp_path, "own.csv")
+    assert (task.name, task.inputs, task.labels) == ("multiple_choice", inputs, tuple(labels))
+    (example,) = {task.example(one, labelled=True).label for one in LabelledSource(task, None).read("train")}
+    assert example == (float(labels.index(row.split(",")[header.split(",").index(task.label)])),)
 
 
 def test_instructions_with_their_answers_are_written(tmp_path: Path):

@@ -43,5 +43,28 @@ def test_a_line_of_another_width_and_one_that_is_no_text_are_told():
         list(sentences("f", io.BytesIO(b"\xff O\n")))
 
 
+def test_a_first_column_of_numbers_is_no_word():
+    given = "1 네 O\n\n1 서울 B-LOC\n2 은 O\n\n1 1 O\n"
+    assert [values for _, values in read(given)] == [
+        {"tokens": ["네"], "ner_tags": ["O"]},
+        {"tokens": ["서울", "은"], "ner_tags": ["B-LOC", "O"]},
+        {"tokens": ["1"], "ner_tags": ["O"]},
+    ]
+    assert read("1 CD O\n")[0][1]["tokens"] == ["1"]
+    assert read("1\tO\n2\tO\n")[0][1]["tokens"] == ["1", "2"]
+
+
+def test_comments_before_words_with_tabs_are_passed_over():
+    klue = "## klue-ner-v1_train_00000-nsmc\t<서울:LC>은 좋다\n서\tB-LC\n \tO\n\n"
+    assert read(klue) == [("f:2", {"tokens": ["서", " "], "ner_tags": ["B-LC", "O"]})]
+    assert read("; 나는 간다.\n$나는 간다.\n나\tNP\tO\n")[0][1]["tokens"] == ["나"]
+    assert read("#\tO\n1\tO\n")[0][1]["tokens"] == ["#", "1"]
+    assert read("# # B-NP\n1 CD I-NP\n")[0][1]["tokens"] == ["#", "1"]
+
+
+def test_a_document_line_may_have_any_width_and_stand_anywhere():
+    assert [at for at, _ in read("-DOCSTART- -X- O\na O\n-DOCSTART-\nb O\n")] == ["f:2", "f:4"]
+
+
 def test_a_file_without_a_line_has_no_sentence():
     assert read("") == read("\n\n") == []

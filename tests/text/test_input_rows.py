@@ -2,6 +2,7 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,13 @@ def test_a_first_line_shows_how_standard_input_is_written(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(buffer))
     assert input_rows.format_of("-", texts=("문장",)) == form
     assert [row.get("문장") for row in input_rows.read("-", texts=("문장",))] == values  # type: ignore[union-attr]
+
+
+def test_a_table_called_txt_is_known_by_its_header(tmp_path: Path):
+    path = tmp_path / "ratings_test.txt"
+    path.write_text("id\tdocument\tlabel\n1\t그 영화\t0\n", encoding="utf-8-sig")
+    assert input_rows.format_of(str(path), texts=("document",)) == "tsv"
+    assert input_rows.format_of(str(path), texts=("sentence",)) == "lines"
 
 
 def test_closed_standard_input_is_told(monkeypatch: pytest.MonkeyPatch):

@@ -157,6 +157,11 @@ def _classes(table: Table, label: Column, names: Mapping[str, str | None]) -> tu
 
     names: class names of some values. Raises RecipeError for values that cannot be classes.
     """
+    if label.keys:
+        raise RecipeError(
+            f"{table.name}: column '{label.name}' holds objects, with {', '.join(label.keys)}",
+            hint=f"task.label={label.name}.{label.keys[0]} leads into them",
+        )
     known = sum(label.values.values())
     if label.numbers == table.count - label.blank and (
         label.many or label.fractions or len(label.values) > MOST_WHOLE

@@ -11,10 +11,11 @@ from nlptool.evaluation.metrics import multi_label
 from nlptool.formatting import json_value
 from nlptool.models.config import ModelConfig
 from nlptool.recipe import OneOf
-from nlptool.tasks.column_roles import given_column, label_column, text_columns
+from nlptool.tasks.column_roles import LABELS, NUMBERS, given_column, label_column, text_columns
 from nlptool.tasks.config import filled, number_of, numbered
 from nlptool.tasks.linked_inputs import LinkedInputsConfig
 from nlptool.text.column_profile import MOST, Column, Table
+from nlptool.text.row import whole
 from nlptool.text.tabular import Example, Row
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from nlptool.tasks.multi_label_classification.objective import MultiLabelClassification
 
 Metric = Annotated[str, OneOf(multi_label.METRICS)]
+FLAGS = 3
+"""Columns of 0 and 1 that are labels by default, if there are as many."""
 SEPARATORS = ("|", ";", ",")
 """Separators of labels in a cell, by default the first that occurs."""
 
@@ -30,8 +33,8 @@ class Config(LinkedInputsConfig):
     """Any number of labels for a text or a pair of texts.
 
     Each label is a binary decision by the sigmoid of its logit, trained with binary cross-entropy, as in
-    transformers' `problem_type: multi_label_classification`. Rows have their labels as a list, or in one cell with a
-    separator; an empty list or cell is a row without labels.
+    transformers' `problem_type: multi_label_classification`. Rows have their labels as a list, in one cell with a
+    separator, or in a column of 0 and 1 for each label; an empty list or cell is a row without labels.
     """
 
     kinds = ("encoder", "decoder")
@@ -44,6 +47,11 @@ class Config(LinkedInputsConfig):
     )
     label_separator: str = Field(
         ",", min_length=1, max_length=8, description="what stands between the labels of one text"
+    )
+    label_columns: tuple[str, ...] = Field(
+        (),
+        description="a column for each of labels, in their order, that holds 1 where a row has it, else 0; none: one "
+        "column has all",
     )
     labels: tuple[str, ...] = Field(min_length=2, description="names of the labels")
     threshold: float = Field(
@@ -60,7 +68,11 @@ class Config(LinkedInputsConfig):
     def _consistent(self) -> Self:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels: two or more different names")
-        if inside := [name for name in self.labels if self.label_separator in name]:
+        if self.label_columns and len(self.label_columns) != len(self.labels):
+            raise ValueError("label_columns: a column for each of labels")
+        if not self.label_columns and (
+            inside := [name for name in self.labels if self.label_separator in name]
+        ):
             raise ValueError(f"label_separator: stands within the label {json_value(inside[0])}")
         return self
 
@@ -78,6 +90,8 @@ class Config(LinkedInputsConfig):
 
     def _label(self, row: Row) -> tuple[float, ...]:
         """1 for each label of the row, else 0."""
+        if self.label_columns:
+            return tuple(_flag(row, column) for column in self.label_columns)
         given = row.get(self.label)
         if isinstance(given, str):
             given = _parts(given, self.label_separator)
@@ -100,13 +114,19 @@ class Config(LinkedInputsConfig):
 
     @classmethod
     def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
-        """Whether a column has lists, or a separator is given."""
+        """Whether a column has lists, a separator is given, or several columns hold 0 and 1."""
+        if cls._flags(table, given):
+            return True
         column = label_column(table, given)
         return column is not None and (column.lists > 0 or "label_separator" in given)
 
     @classmethod
     def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The texts, the label column, its separator, and the names of the labels, sorted."""
+        """The texts, the label column or columns, its separator, and the names of the labels, sorted."""
+        if flags := cls._flags(table, given):
+            inputs = text_columns(table, given, flags)
+            names = tuple(column.name for column in flags)
+            return {"inputs": inputs, "label_columns": names, "labels": given.get("labels", names)}
         column = label_column(table, given) or given_column(table, "label", given.get("label", "labels"))
         found: dict[str, Any] = {"inputs": text_columns(table, given, [column]), "label": column.name}
         separator = given.get("label_separator") or next(
@@ -117,6 +137,23 @@ class Config(LinkedInputsConfig):
         labels = given["labels"] if "labels" in given else _names(table, column, separator)
         return found | {"labels": labels}
 
+    @staticmethod
+    def _flags(table: Table, given: Mapping[str, Any]) -> list[Column]:
+        """The columns that are one label each: those that are given, or where nothing is, three or more of 0 and 1."""
+        if "label_columns" in given:
+            return [given_column(table, "label_columns", name) for name in given["label_columns"]]
+        if "label" in given or table.first(LABELS) is not None:
+            return []
+        numbering = {column.name for column in table.columns.values() if column.name.lower() in NUMBERS}
+        found = [
+            column
+            for column in table.columns.values()
+            if column.name not in numbering
+            and column.numbers == table.count
+            and set(column.values) <= {"0", "1"}
+        ]
+        return found if len(found) >= FLAGS else []
+
     def build(
         self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None
     ) -> "MultiLabelClassification":
@@ -124,6 +161,16 @@ class Config(LinkedInputsConfig):
         from nlptool.tasks.multi_label_classification.objective import build
 
         return build(self, model, vocabulary, dropout)
+
+
+def _flag(row: Row, column: str) -> float:
+    value = row.get(column)
+    number = int(value) if isinstance(value, bool) else whole(value)
+    if number not in (0, 1):
+        raise DataError(
+            f"{row.place}: column '{column}' holds {json_value(value)}; 1 where the row has this label, else 0"
+        )
+    return float(number)
 
 
 def _parts(text: str, separator: str) -> list[str]:

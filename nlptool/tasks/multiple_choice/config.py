@@ -19,8 +19,19 @@ if TYPE_CHECKING:
 
 
 LISTS = ("choices", "options", "endings", "candidates", "선택지", "보기")
-NUMBERED = re.compile(r"(choice|option|ending|answer|보기|선택지)[ _]?([0-9]|[a-e])")
+NUMBERED = re.compile(r"(choice|option|ending|answer|sol|solution|alternative|보기|선택지)[ _]?([0-9]|[a-e])")
 """Names of choice columns: one with lists, or several with one choice each."""
+LETTERS = "ABCDEFGH"
+"""Names of choice columns, three or more, and of choices, as in MMLU."""
+RIGHT = ("label", "labels", "gold_label", "answer", "answerkey", "gold", "correct", "정답")
+"""Names of the label column."""
+MANY = 20
+"""Rows from which labels without a 0 are taken to be counted from 1."""
+QUESTIONS = (
+    *(("premise", "question"), ("context", "question"), ("passage", "question"), ("article", "question")),
+    *(("sent1", "sent2"), ("ctx",), ("goal",), ("question",)),
+)
+"""Names of the question columns: the first entry whose columns all exist."""
 
 
 class Config(ChoiceConfig):
@@ -32,25 +43,35 @@ class Config(ChoiceConfig):
 
     @classmethod
     def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
-        """Whether there are choices, in numbered columns or in a list, and a label."""
-        return bool(cls._choice_columns(table, given)) and label_column(table, given) is not None
+        """Whether there are choices, in columns or in a list, and a label."""
+        return bool(cls._choice_columns(table, given)) and cls._label(table, given) is not None
 
     @classmethod
     def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
         """The question, the choices, and the values of the label."""
-        choices, label = cls._choice_columns(table, given), label_column(table, given)
+        choices, label = cls._choice_columns(table, given), cls._label(table, given)
         if not choices or label is None:
             raise RecipeError(
                 f"{table.name}: which columns are the choices and the label? It has {table.listing}",
                 hint="task.choices=[COLUMN, COLUMN], or the one that holds a list; task.label=COLUMN",
             )
-        inputs = text_columns(table, given, [label, *(table.columns[name] for name in choices)])
+        others = [label, *(table.columns[name] for name in choices)]
+        named = next((found for names in QUESTIONS if (found := table.all(names))), ())
+        if "inputs" in given or not named:
+            inputs = text_columns(table, given, others)
+        else:
+            inputs = tuple(column.name for column in named)
         return {
             "inputs": inputs,
             "choices": choices,
             "label": label.name,
             "labels": _names(table, choices, label),
         }
+
+    @staticmethod
+    def _label(table: Table, given: Mapping[str, Any]) -> Column | None:
+        found = table.first(RIGHT) if "label" not in given else None
+        return found if found is not None and not found.lists else label_column(table, given)
 
     @staticmethod
     def _choice_columns(table: Table, given: Mapping[str, Any]) -> tuple[str, ...]:
@@ -61,7 +82,10 @@ class Config(ChoiceConfig):
         if listed is not None and listed.lists == table.count:
             return (listed.name,)
         found = [name for name in table.columns if NUMBERED.fullmatch(name.lower())]
-        return tuple(found) if len(found) > 1 else ()
+        if len(found) > 1:
+            return tuple(found)
+        letters = [name for name in LETTERS if name in table.columns]
+        return tuple(letters) if len(letters) > 2 and "".join(letters) == LETTERS[: len(letters)] else ()
 
     def build(self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None) -> "MultipleChoice":
         """An encoder with a head of one output."""
@@ -74,8 +98,12 @@ def _names(table: Table, choices: Sequence[str], label: Column) -> tuple[str, ..
     """The names of the choices: indices from 0, or the values of the labels."""
     width = len(choices) if len(choices) > 1 else max(len(row.get(choices[0])) for row in table.rows())
     places = tuple(str(place) for place in range(width))
-    if set(label.values) <= set(places):
-        return places
+    counted_from_1, letters = tuple(str(place + 1) for place in range(width)), tuple(LETTERS[:width])
+    for names in (places, counted_from_1, letters):
+        if names is places and "0" not in label.values and table.count >= MANY:
+            continue
+        if set(label.values) <= set(names):
+            return names
     named = label.classes or tuple(sorted(label.values))
     if len(named) != width:
         raise RecipeError(
