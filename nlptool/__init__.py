@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # only when it is asked for: the command line starts without it
+    if name in __all__:  # loaded on first access: the command line starts without it
         from nlptool import api
 
         return getattr(api, name)
@@ -18,4 +18,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})  # so help() and completion know what is imported on demand
+    return sorted({*globals(), *__all__})  # so that help() and completion know lazily imported names

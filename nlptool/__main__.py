@@ -6,15 +6,13 @@ import sys
 
 
 def _reopen_closed() -> None:
-    """Open what is closed of stdin, stdout and stderr, as a daemon may have them, on nothing.
+    """Open closed standard streams, as of a daemon, on the null device.
 
-    Python has None for each, and the next file that is opened would get its number, to which libraries write.
+    Python sets them to None, and the next opened file would get the descriptor that libraries write to.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            opened = os.open(
-                os.devnull, os.O_RDWR
-            )  # the lowest number that is free, so none below this one is closed
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor
             if opened != number:
                 os.dup2(opened, number)
                 os.close(opened)
@@ -23,9 +21,9 @@ def _reopen_closed() -> None:
 
 
 def main() -> int:
-    """Carry out the command line of the process; returns the exit code.
+    """Run the command line of the process, and return the exit code.
 
-    Ctrl-C ends it at once while the command line is imported: Python would show a traceback of the imports.
+    Ctrl-C ends it at once while the command line is being imported: Python would show a traceback.
     """
     _reopen_closed()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

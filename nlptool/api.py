@@ -1,4 +1,4 @@
-"""nlptool from Python: carry out a recipe, open a model, ask it.
+"""nlptool from Python: run a recipe, load a model and use it.
 
     import nlptool
 
@@ -6,7 +6,7 @@
     nlptool.run("pretrain-mlm", "demo/bert", {"store": "runs/tokens", "train.steps": 200}, out="runs/bert")
     nlptool.load("runs/bert").fill_mask("The United [MASK] of America")
 
-Every function raises what the command line would print, as an nlptool.errors.NlptoolError with `message` and `hint`.
+Every function raises the errors of the command line, as nlptool.errors.NlptoolError with `message` and `hint`.
 """
 
 import json
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nlptool.evaluation.scoring import Scorer
     from nlptool.text.tokenizer import Tokenizer
 
-SHOWN = 40  # characters of an argument that a message shows
+SHOWN = 40  # characters of an argument shown in a message
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
     resume: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Carry out a recipe as `nlptool COMMAND RECIPE key=value ...` does, in this process.
+    """Run a recipe like `nlptool COMMAND RECIPE key=value ...`, in this process.
 
     recipe: a file, or the name of a shipped one. changes: keys with dots, and their values as in YAML; a key with the
     value `...` is removed. out, resume, overwrite: as the options of these names.
@@ -70,9 +70,9 @@ def load(model: str | Path) -> "Model":
 
 
 class Model:
-    """A pretrained model, on the GPU where there is one. What it is asked is loaded when it is first needed, and kept.
+    """A pretrained model, on the GPU if there is one. Its parts are loaded on first use, and kept.
 
-    Threads may ask the same model. Every method raises UsageError for arguments that it cannot take.
+    Methods are thread-safe. Every method raises UsageError for invalid arguments.
     """
 
     def __init__(self, name: str | Path) -> None:
@@ -117,9 +117,9 @@ class Model:
         stop: Sequence[str] = (),
         seed: int = 0,
     ) -> list[str]:
-        """How a decoder continues each text. temperature 0 takes the most probable token each time.
+        """The continuation of each text by a decoder. temperature 0 is greedy.
 
-        top_k 0, top_p 1, repetition_penalty 1 and no_repeat_ngram_size 0 change nothing.
+        top_k 0, top_p 1, repetition_penalty 1 and no_repeat_ngram_size 0 have no effect.
         """
         from nlptool.evaluation.generation.generate import strategy
         from nlptool.evaluation.generation.keys import generation_config
@@ -144,7 +144,7 @@ class Model:
     def embed(
         self, texts: Sequence[str], *, pooling: "Pooling | None" = None, layers: Sequence[int] = (-1,)
     ) -> "NDArray[np.float32]":
-        """A vector for each text, [N, D]; by default an encoder's mean over tokens, a decoder's last token."""
+        """The embedding of each text, [N, D]; by default an encoder's mean over tokens, a decoder's last token."""
         if isinstance(layers, int):
             raise UsageError(f"layers: a list is expected; found {layers}", hint=f"layers=[{layers}]")
         embedder = self._embedder(pooling, tuple(layers))
@@ -152,10 +152,10 @@ class Model:
         return embedder.vectors(rows)
 
     def predict(self, rows: "Sequence[str | Sequence[str] | Mapping[str, Any]]") -> list[dict[str, Any]]:
-        """What a fine-tuned model says of each row: its class with scores, its spans, tags or answer.
+        """A fine-tuned model's predictions for each row: class with scores, spans, tags or answer.
 
         rows: texts; or several texts each, in the order of the task's columns, such as premise and hypothesis; or
-        columns by name. Raises DataError for a row that cannot be read, or a model that was not fine-tuned.
+        columns by name. Raises DataError for an invalid row, or a model that was not fine-tuned.
         """
         from nlptool.commands.predict.options import PredictOptions
         from nlptool.commands.predict.run import predicted
@@ -201,7 +201,7 @@ class Model:
         from nlptool.commands.predict.run import Ensemble
         from nlptool.train.interrupts import SignalHandler
 
-        # The handler is not entered: Ctrl-C stops a prediction as it stops any other call, in any thread.
+        # The handler is not entered: Ctrl-C stops a prediction like any other call, in any thread.
         return Ensemble([str(self.folder)], PredictOptions(str(self.folder)), SignalHandler(alone=True))
 
     @cached_property
@@ -230,7 +230,7 @@ class Model:
 
 
 def _texts(texts: Sequence[str]) -> list[str]:
-    """Texts as a list. Raises UsageError for one text by itself, and for what is no text."""
+    """Texts as a list. Raises UsageError for a single text, and for other types."""
     if isinstance(texts, str):
         found = brief(repr(texts), SHOWN)
         raise UsageError(

@@ -1,7 +1,7 @@
-"""The one writer and the one reader of what nlptool keeps: files that are whole or absent, and faults with a path.
+"""Atomic writing and checked reading of nlptool's own files.
 
-Written is aside and renamed, so that a full disk or a kill leaves what was there; read is what is a regular file, as
-UTF-8, and what is wrong with it is a DataError that names it and says what to do.
+Files are written under another name and renamed, so that a full disk or a kill leaves the previous content; only
+regular files are read, as UTF-8, and a fault is a DataError that names the file and a remedy.
 """
 
 import errno
@@ -21,24 +21,24 @@ from nlptool.errors import DataError, UsageError
 from nlptool.formatting import json_kind
 
 MARK = ".nlptool-partial"
-"""Ends the names of what is being written; nobody else's files are called so."""
+"""Suffix of files that are being written; no other files have it."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PLACE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST)
-MOST_JSON = 2**30  # bytes; what is larger is no file of ours
+MOST_JSON = 2**30  # bytes; a larger file is not one of ours
 Kind = TypeVar("Kind")
 
 
 def aside_of(path: Path) -> Path:
-    """Where a file or folder is written before it has its name. A symbolic link is followed, never replaced."""
+    """The temporary path of a file or folder. A symbolic link is followed, never replaced."""
     real = Path(os.path.realpath(path))
     return real.with_name(f".{real.name}{MARK}")
 
 
 @contextmanager
 def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """A file that becomes `path` when the block ends well: on the disk before the name appears.
+    """A file that is renamed to `path` when the block succeeds, after it was synced to disk.
 
-    mode: `w` for text, `wb` for bytes. Raises DataError where the disk refuses; `path` is then as it was.
+    mode: `w` for text, `wb` for bytes. Raises DataError where the disk refuses; `path` is then unchanged.
     """
     real, aside = Path(os.path.realpath(path)), aside_of(path)
     try:
@@ -61,12 +61,12 @@ def replacing(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole, as `write_bytes`."""
+    """Write a text file atomically, as `write_bytes`."""
     write_bytes(path, text.encode("utf8", "backslashreplace"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole. Nothing is touched where it holds just this already. Raises DataError."""
+    """Write a file atomically, unless it has this content already. Raises DataError."""
     with suppress(OSError, DataError):
         if path.stat().st_size == len(data) and read_bytes(path) == data:
             return
@@ -80,11 +80,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one whole line, or nothing: what a full disk has cut is taken back. Raises DataError."""
+    """Append one whole line, or nothing: a line truncated by a full disk is removed. Raises DataError."""
     before = 0
     try:
         if path.exists():
-            open_regular(path).close()  # a pipe would be waited for
+            open_regular(path).close()  # a pipe would block
         with path.open("ab") as file:
             before = file.tell()
             file.write(f"{line}\n".encode("utf8", "backslashreplace"))
@@ -96,7 +96,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def refused(path: Path, error: OSError) -> DataError | UsageError:
-    """What the system says against writing `path`, and what helps."""
+    """The error for a failed write to `path`, with a remedy."""
     why = f"{path}: could not be written: {error.strerror or error}"
     if error.errno in FULL:
         return DataError(why, hint="free some space; what was there before is kept")
@@ -106,15 +106,15 @@ def refused(path: Path, error: OSError) -> DataError | UsageError:
 
 
 def of_system(error: Exception) -> OSError:
-    """What a library in Rust says of a file, as the system said it: its words end in "(os error 28)"."""
+    """The system's error behind a Rust library's message, which ends in "(os error 28)"."""
     found = re.search(r"\(os error (\d+)\)", str(error))
     return OSError(int(found[1]), os.strerror(int(found[1]))) if found else OSError(str(error))
 
 
 def read_bytes(path: Path, remedy: str = "restore it, or remove it") -> bytes:
-    """The content of a regular file; a pipe, a device or a folder is refused without waiting for it.
+    """The content of a regular file; a pipe, a device or a folder is refused without blocking.
 
-    Raises DataError with the path, the reason and `remedy`; FileNotFoundError passes, since it is often an answer.
+    Raises DataError with the path, the reason and `remedy`; FileNotFoundError passes, since it is often expected.
     """
     with open_regular(path, remedy) as file:
         if (size := os.fstat(file.fileno()).st_size) > MOST_JSON:
@@ -142,7 +142,7 @@ def open_regular(path: Path, remedy: str = "restore it, or remove it") -> Buffer
 
 
 def open_at_once(path: Path) -> BufferedReader:
-    """A file, opened to be read in bytes; a pipe that nobody writes to is empty, and not waited for."""
+    """Open a file for reading in bytes; a pipe without a writer is empty, and does not block."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if hasattr(os, "set_blocking"):
         os.set_blocking(descriptor, True)
@@ -168,7 +168,7 @@ def read_json(
 ) -> Kind:
     """The value of a JSON file, which is a `kind` (dict, list). Raises as `read_bytes`.
 
-    like: what its reader relies on besides, see `Shape`.
+    like: the required shape, see `Shape`.
     """
     text = read_text(path, remedy)
     try:
@@ -184,7 +184,7 @@ def read_json(
 
 
 def read_or_recompute(path: Path, kind: type[Kind], like: "Shape | None" = None) -> Kind | None:
-    """As `read_json` of what can be computed again: None where it is missing, or damaged, which the user is told."""
+    """As `read_json` for files that can be computed again: None if missing, or damaged, with a note."""
     try:
         return read_json(path, kind, like=like)
     except FileNotFoundError:
@@ -195,17 +195,18 @@ def read_or_recompute(path: Path, kind: type[Kind], like: "Shape | None" = None)
 
 
 def notify_recomputed(why: str, what: str = "it is") -> None:
-    """Tell the user that something is damaged, or no longer what is wanted, and is computed again."""
+    """Notify the user that something damaged or outdated is computed again."""
     notices.notify(f"{why}; {what} made anew")
 
 
 Shape = type | UnionType | dict[Any, "Shape"] | list["Shape"]
-"""What a JSON value must be: int, float (any number), str, bool, float | None, or object (anything); [shape of each
-entry]; {key: shape of its value}, where `key?` may be missing or null, and {str: shape} is an object of any keys."""
+"""Required shape of a JSON value: int, float (any number), str, bool, float | None, or object (anything); [shape of
+each entry]; {key: shape of its value}, where `key?` may be missing or null, and {str: shape} is an object with any
+keys."""
 
 
 def misfit(value: object, like: Shape, where: str = "") -> str | None:
-    """In what a JSON value is not of a shape: `splits.train is a string, not an object`; None where it is."""
+    """Where a JSON value deviates from a shape: `splits.train is a string, not an object`; None if it does not."""
     if isinstance(like, UnionType):
         faults = [misfit(value, one, where) for one in get_args(like)]
         return None if None in faults else faults[0]
@@ -237,7 +238,7 @@ def _a(kind: type) -> str:
 
 
 def read_records(path: Path, remedy: str = "restore it, or remove it") -> list[dict[str, Any]]:
-    """The objects of a file of JSON lines; a last line that a kill has cut is left out. Raises as `read_bytes`."""
+    """The objects of a file of JSON lines; a last line truncated by a kill is skipped. Raises as `read_bytes`."""
     *whole, _ = read_text(path, remedy).split("\n")
     found = []
     for number, line in enumerate(whole, start=1):
@@ -252,8 +253,8 @@ def read_records(path: Path, remedy: str = "restore it, or remove it") -> list[d
 
 
 def sync(path: Path) -> None:
-    """Put a file or folder on the disk, not only into the system's memory."""
-    with suppress(PermissionError):  # Windows does not open folders
+    """Sync a file or folder to disk."""
+    with suppress(PermissionError):  # Windows cannot open folders
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)

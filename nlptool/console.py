@@ -1,6 +1,6 @@
-"""The only way to the screen: results on stdout; messages, progress and errors on stderr.
+"""All terminal output: results on stdout; messages, progress and errors on stderr.
 
-Colours obey NO_COLOR. Nothing here knows what is trained or tokenized.
+Colours obey NO_COLOR. This module is independent of training.
 """
 
 import json
@@ -18,7 +18,7 @@ from nlptool.errors import Reported
 from nlptool.formatting import significant
 from nlptool.terminal import Messages, Results, clean, clean_json, message, shown
 
-if TYPE_CHECKING:  # what draws is imported when something is drawn, so that an error is there at once
+if TYPE_CHECKING:  # drawing code is imported on first use, so that errors appear at once
     from rich.console import RenderableType
 
     from nlptool.progress import Panel, Progress, Screen
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # what draws is imported when something is drawn, so that an 
 
 @dataclass(frozen=True)
 class Options:
-    """What a command line says besides the recipe; the same for every command that takes one."""
+    """Command-line options besides the recipe, common to all commands with one."""
 
     out: str | None = None
     """The output folder; also in the recipe, as `out`."""
@@ -38,14 +38,14 @@ class Options:
 
 
 class Console:
-    """Where a command speaks. quiet: of messages and progress only errors are shown."""
+    """The output of a command. quiet: of messages and progress only errors are shown."""
 
     def __init__(
         self, stdout: TextIO | None = None, stderr: TextIO | None = None, *, quiet: bool = False
     ) -> None:
         out, err = stdout or sys.stdout, stderr or sys.stderr
         for stream in (out, err):
-            if hasattr(stream, "reconfigure"):  # a log in ASCII must not stop a run, nor one on a full disk
+            if hasattr(stream, "reconfigure"):  # an ASCII log must not stop a run, nor one on a full disk
                 with suppress(OSError):
                     stream.reconfigure(errors="backslashreplace")
         wide = None if out.isatty() else 1000
@@ -55,20 +55,20 @@ class Console:
         self._live = err.isatty() and not self._err.is_dumb_terminal
         self._muted, self._quiet = False, quiet
         self.answered = False
-        """Whether a result for programs has been printed."""
+        """Whether a result for programs was printed."""
 
     def mute(self, muted: bool) -> None:
-        """Say nothing but errors, e.g. on all ranks but the first."""
+        """Show only errors, e.g. on all ranks but the first."""
         self._muted = muted
 
     def without_results(self) -> "Console":
-        """For a part of a command: its messages and progress are shown, its results are not."""
+        """A console for part of a command: messages and progress are shown, results are not."""
         part = Console(StringIO(), quiet=self._quiet)
         part.mute(self._muted)
         return part
 
     def error(self, error: Reported) -> None:
-        """What went wrong, and what to do about it."""
+        """Show an error and its remedy."""
         self._err.print(message("error: ", "bold red", error.message), soft_wrap=True)
         if error.hint:
             self._err.print(message("hint: ", "bold", error.hint), soft_wrap=True)
@@ -89,14 +89,14 @@ class Console:
             self._out.print(shown(text), soft_wrap=True)
 
     def piece(self, text: str) -> None:
-        """A piece of a result, as soon as it is there. On a terminal control characters are shown, not obeyed."""
+        """Print part of a result at once. On a terminal control characters are shown as text."""
         if self._muted:
             return
         self._out.file.write(clean(text) if self._out.is_terminal else text)
         self._out.file.flush()
 
     def input_line(self, prompt: str) -> str | None:
-        """A line that is typed, with editing and history where Python has readline; None at the end of input."""
+        """Read a line, with editing and history where Python has readline; None at the end of input."""
         with suppress(ImportError):
             import readline  # noqa: F401
         try:
@@ -106,7 +106,7 @@ class Console:
             return None
 
     def styled(self, parts: Iterable[tuple[str, str]]) -> None:
-        """A line of a result, some parts of which have a style, such as "bold"; on a terminal it is wrapped."""
+        """Print a line of a result with styles such as "bold" for some parts; on a terminal it is wrapped."""
         if self._muted:
             return
         line = shown("")
@@ -120,7 +120,7 @@ class Console:
         self.result(clean_json(json.dumps(value, ensure_ascii=False, indent=2)))
 
     def json_line(self, value: Any) -> None:
-        """A row of a result for programs, on a line of its own, as soon as it is there."""
+        """Print a row of a result for programs, on a line of its own, at once."""
         self.piece(clean_json(json.dumps(value, ensure_ascii=False)) + "\n")
 
     def facts(self, title: str, facts: Mapping[str, object]) -> None:
@@ -133,7 +133,7 @@ class Console:
         self._grid(pairs([(name, _text(value)) for name, value in facts.items()], self._out.width))
 
     def inline(self, facts: Mapping[str, str]) -> None:
-        """Named values side by side; a line ends between two of them, and never within one."""
+        """Print named values side by side; lines break only between them."""
         lines = [""]
         for name, value in facts.items():
             fact = f"{name}: {value}"
@@ -147,7 +147,7 @@ class Console:
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None
     ) -> None:
-        """A result of rows, in the width of the terminal; numbers stand to the right, and are never broken."""
+        """Print a table in the width of the terminal; numbers are right-aligned and never broken."""
         if self._muted:
             return
         from nlptool.text_table import fitted
@@ -187,8 +187,8 @@ class Console:
     ) -> "Panel":
         """A context that shows a training run.
 
-        start: steps already taken. seconds: what ends it, in place of steps. objective: its name, by which the metric
-        table knows the run's figures.
+        start: steps already taken. seconds: its budget of time, in place of steps. objective: its name, by which the
+        metric table describes the run's figures.
         """
         from nlptool.progress import Panel
 

@@ -1,4 +1,4 @@
-"""Every failure a user can meet: one message, what to do about it, one exit code.
+"""Errors that users can meet: message, remedy, exit code.
 
 | exit code | meaning                                                |
 |-----------|--------------------------------------------------------|
@@ -14,7 +14,7 @@
 
 
 class NlptoolError(Exception):
-    """Something a user can put right.
+    """An error that the user can fix.
 
     message: what is wrong and where (file, line or key), what was expected.
     hint: what to do next, or None.
@@ -39,7 +39,7 @@ class RecipeError(UsageError):
 
 
 class DataError(NlptoolError):
-    """A corpus, token store, checkpoint or disk is not what it should be."""
+    """A corpus, token store, checkpoint or disk has a fault."""
 
     exit_code = 3
 
@@ -53,7 +53,7 @@ class NonFiniteLoss(NlptoolError):
 class OtherRankFailed(NlptoolError):
     """Another rank is lost, or ended with an error that it reports itself.
 
-    exit_code: that of the other rank where it is known.
+    exit_code: that of the other rank, if it is known.
     """
 
     def __init__(self, message: str, exit_code: int = 3, hint: str | None = None) -> None:
@@ -62,9 +62,9 @@ class OtherRankFailed(NlptoolError):
 
 
 class Preempted(BaseException):
-    """A signal asked the run to stop; its state is saved.
+    """A signal stopped the run; its state is saved.
 
-    No Exception: it is raised between any two instructions, also within a library that catches what it can.
+    It is no Exception: it is raised between any two instructions, also within a library that catches those.
     """
 
     exit_code = 75
@@ -76,4 +76,4 @@ class Preempted(BaseException):
 
 
 Reported = NlptoolError | Preempted
-"""What is shown as one message with a hint, and has an exit code."""
+"""Errors that are shown as a message with a hint, and have an exit code."""

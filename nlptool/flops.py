@@ -1,19 +1,19 @@
-"""How much arithmetic a forward pass is, counted as it is carried out.
+"""Counts the FLOPs of a forward pass while it runs.
 
-One formula everywhere (dry runs, utilisation, budgets in FLOPs, comparisons): a product of [N, I] and [I, O] is
-2 N I O operations, attention two such products for each head, and a training step three forward passes, since the
-backward pass has two products for each one (Kaplan et al. 2020, section 2.1); a teacher's part, which no backward pass
-follows, counts once. Only what is computed counts: the head and the last layer at the masked positions, not elsewhere;
-but padding, too, which encoders on a CPU leave out: a batch that is counted says `compute_padding`, so that a budget is
-as many steps on any machine. Causal attention counts whole rows of scores, as is the custom, though kernels leave out
-what comes later. Embedding lookups, norms, activations and the recomputation of activation checkpointing count nothing.
+One formula everywhere (dry runs, utilisation, budgets in FLOPs, comparisons): a product of [N, I] and [I, O] is 2 N
+I O operations, attention two such products for each head, and a training step three forward passes, since the
+backward pass has two products for each one (Kaplan et al. 2020, section 2.1); a teacher, without a backward pass,
+counts once. Only computed values count: the head and the last layer at the masked positions, not elsewhere. Padding
+counts, too, though encoders on a CPU skip it: counted batches set `compute_padding`, so that a budget has the same
+number of steps on any machine. Causal attention counts whole rows of scores, as usual, though kernels skip later
+tokens. Embedding lookups, norms, activations and the recomputation of activation checkpointing do not count.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-STEP = 3  # forward passes that a step is worth
+STEP = 3  # forward passes that a step costs
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Count:
     operations: int = 0
     """FLOPs of the forward pass."""
     once: int = 0
-    """Those of them that no backward pass follows."""
+    """Those without a backward pass."""
 
     @property
     def step(self) -> int:
@@ -48,7 +48,7 @@ def counting() -> Iterator[Count]:
 
 @contextmanager
 def no_backward() -> Iterator[None]:
-    """What is computed here has no backward pass, in training neither."""
+    """Within the block, products have no backward pass in training."""
     _forward_only.append(None)
     try:
         yield
@@ -57,7 +57,7 @@ def no_backward() -> Iterator[None]:
 
 
 def product(rows: int, inputs: int, outputs: int) -> None:
-    """Say that [rows, inputs] is multiplied with [inputs, outputs]."""
+    """Count the product of [rows, inputs] and [inputs, outputs]."""
     for count in _open:
         count.operations += 2 * rows * inputs * outputs
         count.once += 2 * rows * inputs * outputs if _forward_only else 0

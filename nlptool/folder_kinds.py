@@ -1,23 +1,23 @@
-"""What a folder is that a command cannot take, and which command takes it. Nothing heavy here."""
+"""Describes the kind of a folder that a command does not accept. Nothing heavy here."""
 
 from pathlib import Path
 
 from nlptool.atomic_files import read_json
 from nlptool.errors import DataError
 
-HELD = 4  # names of a folder's content in a message
+HELD = 4  # number of a folder's files named in a message
 RUNS = {"models": "prompt", "task": "finetune or distill-task", "objective": "pretraining or distill"}
 TEXT = (".txt", ".jsonl", ".json", ".csv", ".tsv", ".parquet", ".gz", ".xz", ".zst", ".bz2")
 
 
 def is_output(path: Path) -> bool:
-    """Whether nlptool keeps a store, a run or a corpus that is not whole in a folder, so that none of it is text."""
+    """Whether a folder is an output of nlptool (a store, a run, an unfinished corpus), without text to read."""
     kept = ("recipe.yaml", "environment.json")
     return (path / "store.json").exists() or all((path / name).exists() for name in kept)
 
 
 def describe(path: Path) -> str:
-    """What a path is and who reads it, as the end of a message that refuses it."""
+    """What a path is and which command reads it, for the end of an error message."""
     if not path.exists():
         return "nothing is there"
     if not path.is_dir():
@@ -70,7 +70,7 @@ def _of_run(path: Path) -> str:
 
 
 def keys(run: Path) -> set[str]:
-    """The keys of the recipe that a folder keeps, as far as it can be read; none where it keeps none."""
+    """The keys of a folder's recipe, as far as it is readable; empty without one."""
     written = run / "recipe.yaml"
     text = written.read_text("utf8", errors="replace") if written.is_file() else ""
     return {line.partition(":")[0] for line in text.splitlines() if line[:1].isalpha() and ":" in line}
@@ -82,7 +82,7 @@ def is_labelled(run: Path) -> bool:
 
 
 def finals(run: Path) -> list[Path]:
-    """The models of a run: its final/, or its seeds'; of distill-task the students', of a grid those of the best."""
+    """The models of a run: its final/, or those of its seeds; the students of distill-task, the best of a grid."""
     patterns = ("final", "seed-*/final", "prediction/seed-*/final")
     found = [path for pattern in patterns for path in sorted(run.glob(pattern))]
     models = [path for path in found if (path / "config.json").exists()]
@@ -90,7 +90,7 @@ def finals(run: Path) -> list[Path]:
 
 
 def _of_best(run: Path) -> list[Path]:
-    """The models of a grid's best combination; none before it is known."""
+    """The models of a grid's best combination; empty before it is known."""
     try:
         best = read_json(run / "scores.json", dict).get("out")
     except (FileNotFoundError, DataError):

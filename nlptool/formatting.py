@@ -1,4 +1,4 @@
-"""Figures as people write them."""
+"""Formatting of numbers, counts, durations and names."""
 
 import json
 import math
@@ -18,17 +18,17 @@ KINDS = {
     bool: "truth value",
     type(None): "null",
 } | dict.fromkeys((int, float), "number")
-WRITTEN = 200  # characters of a value in a message
+WRITTEN = 200  # characters of a value shown in a message
 MARKED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {sign: f"\\{sign}" for sign in "\\`*[]|"})
 
 
 def brief(text: str, most: int = 60) -> str:
-    """A text as messages quote it: its beginning where it has more than `most` characters."""
+    """A quoted text, shortened to `most` characters."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def duration(seconds: float) -> str:
-    """Time as a person says it: `41s`, `2m31s`, `3h05m`, `2d04h`."""
+    """A duration: `41s`, `2m31s`, `3h05m`, `2d04h`."""
     whole = int(seconds + 0.5)
     if whole < 60:
         return f"{whole}s"
@@ -89,7 +89,7 @@ def singular(noun: str) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share in per cent, as all tables and messages have it: `9.1 %`."""
+    """A share in per cent, with a space: `9.1 %`."""
     return f"{100 * share:.{digits}f} %"
 
 
@@ -100,24 +100,24 @@ def scientific(value: float) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """A number rounded to so many digits, as a person would type it: `0.25`, `1,234`, `5.52e9`, `3e-5`."""
+    """A number rounded to significant digits: `0.25`, `1,234`, `5.52e9`, `3e-5`."""
     mantissa, e, exponent = f"{value:,.{digits}g}".partition("e")
     return f"{mantissa}e{int(exponent)}" if e else mantissa
 
 
 def json_value(value: Any) -> str:
-    """A value of a recipe or data file as JSON has it, cut where it is long: `null`, `true`, `"a text"`, `[1, 2]`."""
+    """A value as JSON, shortened if it is long: `null`, `true`, `"a text"`, `[1, 2]`."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= WRITTEN else f"{text[:WRITTEN]}..."
 
 
 def json_kind(kind: type) -> str:
-    """What JSON calls a type of Python's: `object`, `list`, `string`, `null`."""
+    """JSON's name of a Python type: `object`, `list`, `string`, `null`."""
     return KINDS.get(kind, kind.__name__)
 
 
 def safe_exp(value: float) -> float:
-    """e to this power, infinite where it is too much for a number."""
+    """e to this power; infinite on overflow."""
     try:
         return math.exp(value)
     except OverflowError:
@@ -125,24 +125,24 @@ def safe_exp(value: float) -> float:
 
 
 def finite(value: float | None) -> float | None:
-    """A number as JSON can have it, which knows neither infinity nor what is no number."""
+    """A number for JSON, which has neither infinity nor NaN."""
     return value if value is not None and math.isfinite(value) else None
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """A table in Markdown, its caption before it. Cells are text: Markdown and HTML in them are escaped."""
+    """A table in Markdown, after its caption. Markdown and HTML in cells are escaped."""
     lines = [map(_cell, columns), ["---"] * len(columns), *(map(_cell, row) for row in rows)]
     above = f"{caption}\n\n" if caption else ""
     return above + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def markdown_name(text: str) -> str:
-    """A name in Markdown: on one line, without what ends code or begins HTML."""
+    """A name in Markdown: on one line, without characters that end code or begin HTML."""
     return re.sub(r"[`<>\r\n|\[\]]", " ", text).strip()
 
 
 def bullets(lines: Sequence[str]) -> str:
-    """A list in Markdown; lines are text, as cells are."""
+    """A list in Markdown; Markdown and HTML in lines are escaped."""
     return "".join(f"* {_cell(line)}\n" for line in lines)
 
 
@@ -151,7 +151,7 @@ def _cell(text: str) -> str:
 
 
 class History:
-    """The course of one figure in at most 256 values, each the mean of as many steps."""
+    """One figure over time in at most 256 values, each the mean of as many steps."""
 
     def __init__(self) -> None:
         self.last = float("nan")
@@ -170,7 +170,7 @@ class History:
             self._each *= 2
 
     def line(self, width: int) -> str:
-        """The values as one line of little bars, at most `width` wide."""
+        """The values as a line of bar characters, at most `width` wide."""
         values = [v for v in self._values if v == v and abs(v) != float("inf")]
         count = min(width, len(values))
         cuts = [round(i * len(values) / count) for i in range(count + 1)] if count else []

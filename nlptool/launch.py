@@ -1,4 +1,4 @@
-"""Which process this is among those that a launcher (torchrun, or srun with its variables) started."""
+"""The rank of this process among those started by a launcher (torchrun, or srun with its variables)."""
 
 import os
 import shlex
@@ -21,19 +21,19 @@ class Launch:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
-    """Its number among those of this host."""
+    """Its rank on this host."""
     address: str = ""
     port: int = 0
-    """Where all ranks meet."""
+    """Address of the rendezvous of all ranks."""
     hosted: bool = False
-    """Whether the launcher keeps that place; otherwise rank 0 does."""
+    """Whether the launcher hosts the rendezvous; otherwise rank 0 does."""
     attempt: int = 0
-    """How often the launcher has started the ranks before."""
+    """Number of earlier starts of the ranks by the launcher."""
     threads: int | None = None
-    """Threads of this rank on a CPU; None: as many as torch takes."""
+    """Threads of this rank on a CPU; None: torch's default."""
 
     def __str__(self) -> str:
-        import socket  # here, for no command of one process needs it
+        import socket  # imported here, since single processes do not need it
 
         return f"rank {self.rank} of {self.size} on {socket.gethostname()}"
 
@@ -41,14 +41,14 @@ class Launch:
 ALONE = Launch()
 LATER = 0.02  # seconds
 raised_signals: list[BaseException] = []
-"""What signals have raised in this command. Code in C, such as torch's, may put an error of its own in its place."""
+"""Exceptions raised by signals in this command. C code, such as torch's, may replace one by its own."""
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 
 
 def read(environment: Mapping[str, str]) -> Launch:
-    """What torchrun's variables say: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT.
+    """Read torchrun's variables: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT.
 
-    Raises UsageError where they are no numbers, do not go together, or some of them are missing.
+    Raises UsageError where they are not numbers, are inconsistent, or some are missing.
     """
     size = _number(environment, "WORLD_SIZE", 1)
     if size == 1 and environment.get("RANK", "0") == "0":
@@ -75,13 +75,13 @@ def read(environment: Mapping[str, str]) -> Launch:
 
 
 def alone(environment: MutableMapping[str, str]) -> None:
-    """From now on this process works without the other ranks."""
+    """Let this process run without the other ranks from now on."""
     for name in VARIABLES:
         environment.pop(name, None)
 
 
 def importing(frame: FrameType | None) -> bool:
-    """Whether a signal has met the process within an import."""
+    """Whether a signal arrived during an import."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
@@ -90,9 +90,9 @@ def importing(frame: FrameType | None) -> bool:
 
 
 def require_launcher(environment: Mapping[str, str], arguments: Sequence[str]) -> None:
-    """Raise UsageError where Slurm has given a job several tasks, and this process would train as one of one.
+    """Raise UsageError where Slurm has started several tasks without ranks, which would all train the same.
 
-    arguments: of the command line, for the line that works.
+    arguments: of the command line, for the suggestion.
     """
     tasks = environment.get("SLURM_NTASKS", "1")
     if "WORLD_SIZE" in environment or not tasks.isdigit() or int(tasks) == 1:
@@ -112,9 +112,9 @@ def require_launcher(environment: Mapping[str, str], arguments: Sequence[str]) -
 
 
 def _threads(environment: Mapping[str, str], ranks: int) -> int | None:
-    """The CPUs that this process may use, shared among the `ranks` of its host; None: leave torch's number.
+    """The CPUs of this process, shared among the `ranks` of its host; None: torch's default.
 
-    What the user set (OMP_NUM_THREADS) is kept; that torchrun sets it to 1 where nobody did is nobody's choice.
+    OMP_NUM_THREADS is kept if the user has set it, but not if torchrun set it to 1 by default.
     """
     if "OMP_NUM_THREADS" in environment and not _set_by_launcher(environment):
         return None
@@ -122,7 +122,7 @@ def _threads(environment: Mapping[str, str], ranks: int) -> int | None:
 
 
 def cpus() -> int:
-    """CPUs that this process may use: its affinity, and the quota of its control group."""
+    """CPUs available to this process: by its affinity, and the quota of its control group."""
     affinity = getattr(os, "sched_getaffinity", None)
     count = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:
@@ -134,7 +134,7 @@ def cpus() -> int:
 
 
 def _set_by_launcher(environment: Mapping[str, str]) -> bool:
-    """Whether OMP_NUM_THREADS=1 is torchrun's own: it was not in what torchrun itself was started with."""
+    """Whether OMP_NUM_THREADS=1 was set by torchrun: it is not in torchrun's own environment."""
     if environment["OMP_NUM_THREADS"] != "1" or "TORCHELASTIC_RUN_ID" not in environment:
         return False
     try:
@@ -152,7 +152,7 @@ def _number(environment: Mapping[str, str], name: str, default: int) -> int:
 
 
 def send_again(number: int) -> None:
-    """Send this process a signal once more, a moment later: Python ignores what is raised as an object is finalised."""
+    """Send this process a signal again, a moment later, since Python ignores exceptions in finalisers."""
     import threading
 
     timer = threading.Timer(LATER, os.kill, (os.getpid(), number))

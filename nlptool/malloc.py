@@ -1,4 +1,4 @@
-"""Keep freed memory: left alone, glibc gives large blocks back at once, and the next step asks for them again."""
+"""Keep freed memory: by default, glibc returns large blocks at once, and the next step allocates them again."""
 
 import ctypes
 import sys
@@ -23,10 +23,10 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_free_memory() -> None:
-    """Return to the system what is free now.
+    """Return free memory to the system.
 
-    Once, after the first step: its gradients and moments lie between activations that are gone by then, and the
-    blocks of the following steps would never fit together again. Saves some 7 % of the peak at 12 layers.
+    Call it once, after the first step: its gradients and moments lie between freed activations, and the blocks of
+    later steps would never fit together again. Saves some 7 % of the peak at 12 layers.
     """
     if sys.platform.startswith("linux"):
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all, and can be verified later."""
+"""Folders that are written atomically, and verified by digests."""
 
 import hashlib
 import os
@@ -14,18 +14,18 @@ from nlptool.errors import DataError
 
 MANIFEST = "manifest.json"
 AT_READ = 2**26
-"""Bytes whose digest is compared where they are read, in 0.1 s; of what is larger only by `nlptool doctor`."""
+"""Files up to this size are compared by digest when read, in 0.1 s; larger ones only by `nlptool doctor`."""
 UMASK = os.umask(0)
 os.umask(UMASK)
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A temporary sibling that becomes `folder` when the block ends well, and disappears when it does not.
+    """A temporary sibling that is renamed to `folder` when the block succeeds, and removed when it fails.
 
-    Every file is on the disk before the name appears, with the permissions that the umask gives; an existing `folder`
-    is replaced only then. A symbolic link is followed.
-    Raises DataError when the disk refuses, UsageError where no folder can be.
+    Every file is synced to disk before the rename, with the permissions of the umask; only then is an existing
+    `folder` replaced. A symbolic link is followed. Raises DataError when the disk refuses, UsageError where a folder
+    is impossible.
     """
     real, aside = Path(os.path.realpath(folder)), aside_of(folder)
     try:
@@ -34,8 +34,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         yield aside
         for path in aside.rglob("*"):
             if path.is_symlink() or not (path.is_dir() or path.is_file()):
-                continue  # what a user has put there
-            if path.suffix == ".safetensors":  # which are 0600 as that library writes them
+                continue  # a user's own files
+            if path.suffix == ".safetensors":  # that library writes them with 0600
                 path.chmod(0o666 & ~UMASK | path.stat().st_mode & 0o111)
             sync(path)
         sync(aside)
@@ -55,12 +55,12 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def _remove(aside: Path) -> None:
-    """Remove what was being written, or what a killed process has left of it."""
+    """Remove an unfinished folder, of this or of a killed process."""
     shutil.rmtree(aside, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes were writing into `folder`: only what bears the mark of it."""
+    """Remove what killed processes left in `folder`, identified by its suffix."""
     for path in folder.glob(f".*{MARK}"):
         _remove(path) if path.is_dir() else path.unlink(missing_ok=True)
 
@@ -77,7 +77,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def verify_manifest(folder: Path) -> str | None:
-    """Why a folder with a manifest is not whole; None when every file is as it was written."""
+    """Why a folder with a manifest is damaged; None if every file is intact."""
     try:
         written = read_json(folder / MANIFEST, dict)
     except FileNotFoundError:
@@ -90,9 +90,9 @@ def verify_manifest(folder: Path) -> str | None:
 
 
 def differs(folder: Path, written: Mapping[str, Any], *, content: bool = True) -> str | None:
-    """Why files are not as they were recorded; None where they are.
+    """Why files differ from their record; None if they do not.
 
-    content: whether digests are compared too, not sizes alone.
+    content: whether to compare digests, too, and not only sizes.
     """
     for name, expected in written.items():
         path = folder / name
@@ -114,24 +114,24 @@ def differs(folder: Path, written: Mapping[str, Any], *, content: bool = True) -
 
 
 def differs_at_a_glance(folder: Path, written: Mapping[str, Any]) -> str | None:
-    """As `differs`, but digests of up to AT_READ bytes only, so that it takes no time."""
+    """As `differs`, but with digests of files up to AT_READ bytes only, so that it takes no time."""
     sizes = [path.stat().st_size for name in written if (path := folder / name).is_file()]
     return differs(folder, written, content=sum(sizes) <= AT_READ)
 
 
 def require_recorded(folder: Path, written: Mapping[str, Any], remedy: str) -> None:
-    """Raise DataError where files are not as they were recorded, at a glance."""
+    """Raise DataError where files differ from their record, without digests of large files."""
     if why := differs_at_a_glance(folder, written):
         raise DataError(f"{folder / why}", hint=remedy)
 
 
 def safe_filename(name: str) -> str:
-    """A name as that of a file."""
+    """A name that is safe as a file name."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "unnamed"
 
 
 def plain_names(names: Iterable[str]) -> list[str]:
-    """Each name as that of a file; no two alike, also where a disk does not tell small letters from capitals."""
+    """Safe file names, distinct even on a file system that ignores case."""
     found: list[str] = []
     taken: set[str] = set()
     for name in map(safe_filename, names):
@@ -151,5 +151,5 @@ def digest(path: Path) -> str:
 
 
 def os_error_text(error: Exception) -> str:
-    """The system's words for what went wrong, without numbers and paths."""
+    """The system's message, without numbers and paths."""
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

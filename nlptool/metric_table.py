@@ -1,7 +1,7 @@
-"""What each figure of a run is: its title, unit, direction and kind, declared here and nowhere else.
+"""The declaration of every figure of a run: title, unit, direction and kind.
 
-Charts, tables, the live panel and comparisons ask this table; none of them reads a meaning out of a name. A figure
-that is not declared is shown as a plain number: it is neither a loss nor a share.
+Charts, tables, the live panel and comparisons use this table, and derive nothing from names. An undeclared figure is
+shown as a plain number: it is neither a loss nor a share.
 """
 
 from collections.abc import Mapping
@@ -12,26 +12,26 @@ from nlptool.formatting import scientific, significant
 Unit = Literal["nats", "share", "bits", "MSE", "points", "rate", "tokens/s", ""]
 Direction = Literal["lower", "higher", ""]
 Kind = Literal["loss", "score", "baseline", "diagnostic", "course", "cost", "other"]
-HELD_OUT = "heldout/"  # before the name of a figure in metrics.jsonl
+HELD_OUT = "heldout/"  # prefix of a figure's name in metrics.jsonl
 
 
 class Metric(NamedTuple):
     """A figure's declaration."""
 
     key: str
-    """Figures of one key compare. BERT and ELECTRA's generator both write `mlm`, but of different keys."""
+    """Figures with the same key are comparable: `mlm` has one key in BERT, another in ELECTRA's generator."""
     title: str
     unit: Unit
     """share: a number from 0 to 1 (correlations: from -1), shown in per cent."""
     direction: Direction
-    """Which values are better; empty where neither is."""
+    """Which values are better; empty if neither."""
     kind: Kind
-    """loss: what training minimises, or a term of it. score: how good the result is. baseline: what a score is compared
-    with. diagnostic: what explains a score. course: how training went. cost: what it took. other: not declared."""
+    """loss: a training loss, or a term of it. score: quality of the result. baseline: compared with a score.
+    diagnostic: explains a score. course: progress of training. cost: its cost. other: not declared."""
 
     @property
     def heading(self) -> str:
-        """The title with the unit that its values are in, as a chart has it."""
+        """The title with the unit of its values, for charts."""
         unit = {"share": "%", "bits": "", "points": "", "rate": "", "tokens/s": ""}.get(self.unit, self.unit)
         return f"{self.title} ({unit})" if unit else self.title
 
@@ -46,7 +46,7 @@ class Metric(NamedTuple):
         return significant(value, 4) if abs(value) < 10_000 else f"{value:,.0f}"
 
     def show(self, value: float, deviation: float | None = None) -> str:
-        """A value as a table has it, with its standard deviation where there is one: `28.1 ± 0.4 %`, `4.628`."""
+        """A value in a table, with its standard deviation if there is one: `28.1 ± 0.4 %`, `4.628`."""
         spread = "" if deviation is None else f" ± {self.number(deviation)}"
         return self.number(value) + spread + " %" * (self.unit == "share")
 
@@ -189,13 +189,13 @@ OWN = {
     "electra": {name: f"generator_{name}" for name in ("mlm", "mlm_accuracy", "mlm_majority")},
     PROMPTED: {"perplexity": "answer_perplexity"},
 }
-"""Keys of figures that an objective, or prompt, writes under a name that means another thing elsewhere."""
+"""Keys of figures whose name means something else in other runs."""
 
 
 def describe(name: str, objective: str | None = None) -> Metric:
-    """What a figure is, by its name without `heldout/`, in a run of this objective (a recipe's `objective.name`).
+    """The declaration of a figure, by its name without `heldout/`, in a run of this objective (`objective.name`).
 
-    What stands before the last slash is a validation split or a task: `mismatched/accuracy`.
+    The part before the last slash is a validation split or a task: `mismatched/accuracy`.
     """
     front, slash, base = name.rpartition("/")
     key = OWN.get(objective or "", {}).get(base, base)
@@ -218,14 +218,14 @@ def listed(figures: Mapping[str, float]) -> str:
 
 
 def objective_of(recipe: Mapping[str, Any]) -> str | None:
-    """The objective's name, of a recipe as plain values; None where it has none, as in fine-tuning."""
+    """The objective's name in a recipe as plain values; None without one, as in fine-tuning."""
     block = recipe.get("objective")
     name = block.get("name") if isinstance(block, dict) else None
     return name if isinstance(name, str) else None
 
 
 def metric_title(name: str) -> str:
-    """The name of a prompted task's metric, or of a suite's, in a table."""
+    """The title of a prompted task's metric, or of a suite's, in a table."""
     return describe(name, PROMPTED).title
 
 

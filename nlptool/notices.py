@@ -1,6 +1,6 @@
-"""What the core has to tell its user, though it prints nothing: the command line shows it, Python warns.
+"""Messages of the core to the user: shown by the command line, warnings in Python.
 
-Each text is told once.
+Each text is shown once.
 """
 
 import warnings
@@ -10,7 +10,7 @@ Speaker = Callable[[str], object]
 
 
 def warn(text: str) -> None:
-    """As Python tells what is no error."""
+    """Show a text as a Python warning."""
     warnings.warn(text, stacklevel=3)
 
 
@@ -19,13 +19,13 @@ _shown: set[str] = set()
 
 
 def speak_by(speaker: Speaker) -> None:
-    """Let texts be told by `speaker` from now on, as if none had been told before."""
+    """Let `speaker` show texts from now on, including those shown before."""
     _speakers[:] = [speaker]
     _shown.clear()
 
 
 def notify(text: str) -> None:
-    """Say something to the user."""
+    """Show a text to the user."""
     if text not in _shown:
         _shown.add(text)
         _speakers[-1](text)

@@ -1,6 +1,6 @@
-"""What changes while it is shown: a bar for a piece of work, a panel for a training run.
+"""Live progress: a bar for a task, a panel for a training run.
 
-On a terminal they are live; elsewhere one plain line every few seconds, ever more slowly, as suits a log.
+On a terminal they are live; elsewhere one plain line every few seconds, at growing intervals, as suits a log.
 """
 
 import threading
@@ -22,12 +22,12 @@ from nlptool.formatting import History, duration, quantity, scientific, signific
 from nlptool.metric_table import Metric, describe
 from nlptool.terminal import shown
 
-EVERY = 5.0  # seconds between plain lines at first; a log of a week should not have 100,000 of them
+EVERY = 5.0  # seconds between plain lines at first, so that the log of a week does not have 100,000 of them
 SLOWEST = 60.0
 REFRESH = 2  # live frames per second
 WIDEST = 96
-BAR, GAP, SHORTEST = 20, 2, 16  # columns of the screen: a bar, between figures, of a label that is cut
-COURSE: dict[str, Callable[[float], str]] = {  # how the course of a run is told in little room
+BAR, GAP, SHORTEST = 20, 2, 16  # columns of the screen: a bar, the space between figures, a truncated label
+COURSE: dict[str, Callable[[float], str]] = {  # figures of a run's short form
     "lr": lambda value: f"lr {scientific(value)}",
     "grad_norm": lambda value: f"grad_norm {significant(value)}",
     "tokens_per_second": lambda value: quantity(value, "tokens/s"),
@@ -35,7 +35,7 @@ COURSE: dict[str, Callable[[float], str]] = {  # how the course of a run is told
 
 
 class Screen:
-    """One thing that changes while it is shown: live on a terminal, else lines that come ever more slowly."""
+    """A display that changes: live on a terminal, else lines at growing intervals."""
 
     def __init__(self, console: rich.console.Console, *, live: bool, muted: bool) -> None:
         self.console, self.muted = console, muted
@@ -58,15 +58,15 @@ class Screen:
             self._display.start(refresh=True)
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         if self._display is not None:
             self._display.stop()
             self._display = None
 
     def line(self, text: Callable[[], str], *, clock: bool = False) -> bool:
-        """Print `text()` where there is no live display and the last line is long enough ago; whether it has.
+        """Print `text()` if there is no live display and the last line is long enough ago; returns whether it was.
 
-        clock: with the time.
+        clock: prepend the time.
         """
         with self._lock:
             now = time.monotonic()
@@ -83,18 +83,18 @@ class Screen:
             self.console.print(shown(text), soft_wrap=True)
 
     def log(self, text: str) -> None:
-        """Print a line with the time of the clock now, where there is no live display."""
+        """Print a line with the current time, if there is no live display."""
         if not self.live:
             self.message(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}")
 
     @property
     def elapsed(self) -> float:
-        """Seconds since this was made."""
+        """Seconds since creation."""
         return time.monotonic() - self._started
 
 
 class Progress:
-    """How far a piece of work is: share, rate and time left."""
+    """Progress of a task: share, rate and time left."""
 
     def __init__(self, label: str, total: float | None, unit: str, screen: Screen) -> None:
         self.label, self.total, self.unit = label, total, unit
@@ -114,11 +114,11 @@ class Progress:
             self._screen.message(f"{self.label}: {self._amount()} in {duration(self._screen.elapsed)}{rate}")
 
     def advance(self, amount: float) -> None:
-        """So much more is done."""
+        """Add to the amount done."""
         self.to(self.done + amount)
 
     def to(self, done: float) -> None:
-        """So much is done in all."""
+        """Set the amount done."""
         self.done = done
         self._screen.line(lambda: "  ".join([self.label, *self._figures()]))
 
@@ -135,7 +135,10 @@ class Progress:
         if not self.total or self.done >= self.total:
             return done
         number, _, unit = done.partition(" ")
-        shared = self.unit != "B" and unit in (self.unit, singular(self.unit))  # 500 kB of 2 MB has two
+        shared = self.unit != "B" and unit in (
+            self.unit,
+            singular(self.unit),
+        )  # in 2 MB the unit has two letters, too
         return f"{number if shared else done} of {quantity(self.total, self.unit)}"
 
     def _rate(self) -> str:
@@ -143,7 +146,7 @@ class Progress:
         return f"{rate:.2g} {self.unit}/s" if rate < 9.95 else f"{quantity(rate, self.unit)}/s"
 
     def _frame(self) -> rich.console.RenderableType:
-        """One line: where it is short, the label gives way to the figures, and the bar to both."""
+        """One line: if it is short, the label gives way to the figures, and the bar to both."""
         figures = [shown(text, "dim") for text in self._figures()]
         label, bar = (
             shown(self.label),
@@ -158,7 +161,7 @@ class Progress:
 
 
 class Panel:
-    """A training run as it goes: losses and their history, held-out figures, speed, time left, checkpoint."""
+    """A training run in progress: losses and their history, held-out figures, speed, time left, checkpoint."""
 
     def __init__(
         self,
@@ -181,7 +184,7 @@ class Panel:
         self._lock = threading.Lock()  # the live display draws from its own thread
         self._times: deque[tuple[float, int]] = deque([(time.monotonic(), start)], maxlen=50)
         self._left: float | None = None
-        self._logged = -1  # the step of the last line
+        self._logged = -1  # step of the last line
 
     def __enter__(self) -> Self:
         self._screen.open(self._frame, transient=False)
@@ -207,8 +210,8 @@ class Panel:
     ) -> None:
         """Figures of the last steps.
 
-        tokens: real tokens so far. figures: mean of each loss term, and lr, grad_norm, tokens_per_second.
-        memory: bytes in use. seconds_left: where the run has a budget of time; else the steps tell.
+        tokens: real tokens so far. figures: mean of each loss term, and lr, grad_norm, tokens_per_second. memory:
+        bytes in use. seconds_left: for a budget of time; else it follows from the steps.
         """
         with self._lock:
             self.step, self._left, self._status, self._tokens = step, seconds_left, "", tokens
@@ -230,7 +233,7 @@ class Panel:
             self._logged = step
 
     def status(self, text: str) -> None:
-        """What is going on besides steps, until the next update: `evaluating`."""
+        """Show an activity other than steps until the next update: `evaluating`."""
         self._status = text
 
     def heldout(self, figures: Mapping[str, float]) -> None:
@@ -242,7 +245,7 @@ class Panel:
         self._screen.log(f"step {self.step:,}  held-out  {values}")
 
     def saved(self, path: Path) -> None:
-        """A checkpoint is whole."""
+        """Record that a checkpoint was saved."""
         self._saved, self._status = (path.name, time.monotonic()), ""
         self._screen.log(f"step {self.step:,}  saved {path}")
 

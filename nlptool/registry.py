@@ -1,7 +1,7 @@
-"""The folder is the registry: objective "mlm" is the package nlptool/objectives/mlm.
+"""Registry by folders: objective "mlm" is the package nlptool/objectives/mlm.
 
-Each entry is a folder with a `config.py`: its recipe block, importable without torch, which builds what does the work.
-A new entry is a new folder; no list is kept.
+Each entry is a folder with a `config.py`: its recipe block, importable without torch, which builds the entry. A new
+folder is a new entry, without any list.
 """
 
 from functools import cache
@@ -48,10 +48,10 @@ def objectives(reads: Literal["tokens", "graph"]) -> tuple[str, ...]:
 
 
 class DiscriminatedBy:
-    """A block whose type is discriminated by its key `name`, one of the folders of a room.
+    """A block whose type is chosen by its key `name`, a folder of the registry.
 
-    `model: Annotated[Block, DiscriminatedBy("models")]` takes the `Config` of nlptool/models/NAME/config.py; names
-    after the kind leave only those. A Config declares itself with `name: Literal["bert"] = "bert"`.
+    `model: Annotated[Block, DiscriminatedBy("models")]` uses the `Config` of nlptool/models/NAME/config.py; names
+    after the kind restrict the choice. A Config declares itself with `name: Literal["bert"] = "bert"`.
     """
 
     def __init__(self, kind: Kind, *only: str) -> None:
@@ -65,7 +65,7 @@ class DiscriminatedBy:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: "GetCoreSchemaHandler"
     ) -> "core_schema.CoreSchema":
-        from pydantic_core import core_schema  # not at the start: `nlptool --help` reads names alone
+        from pydantic_core import core_schema  # imported late: `nlptool --help` only reads names
 
         choices = {name: handler.generate_schema(self.block(name)) for name in self.names}
         return core_schema.tagged_union_schema(choices, discriminator="name")

@@ -1,7 +1,7 @@
-"""What may reach a terminal or a log, and streams that fail without ending a run.
+"""Safe text for terminals and logs, and streams whose failure does not end a run.
 
-Names, labels, tokens and keys come from files that others made: an escape sequence in one of them would be obeyed, a
-bidirectional override would show other words than are there, a new line would forge a message.
+Names, labels, tokens and keys come from untrusted files: a terminal would obey an escape sequence in them, a
+bidirectional override would show other words, a line break would forge a message.
 """
 
 import io
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CONTROL = (*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029)
 BIDIRECTIONAL = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 HALVES = range(0xD800, 0xE000)
-NO_LETTERS = (0xFFFE, 0xFFFF)  # which no XML may hold
+NO_LETTERS = (0xFFFE, 0xFFFF)  # not allowed in XML
 SHOWN = dict.fromkeys((*CONTROL, *BIDIRECTIONAL, *HALVES, *NO_LETTERS), "\ufffd")
 LONGEST_WORD, LONGEST_LINE = 400, 1_600  # characters of a message; a path has at most 255 between two slashes
 LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
@@ -23,24 +23,24 @@ ESCAPED = {sign: f"\\u{sign:04x}" for sign in (*range(127, 160), 0x2028, 0x2029,
 
 
 def clean(text: str) -> str:
-    """A text in which nothing is obeyed by a terminal but line ends and tabs: what would be becomes U+FFFD."""
+    """A text in which a terminal obeys only line ends and tabs; other control characters become U+FFFD."""
     return text.translate(SHOWN)
 
 
 def clean_json(text: str) -> str:
-    """JSON with the same value, in which control characters and bidirectional overrides are written as escapes."""
+    """JSON with the same value, with escapes for control characters and bidirectional overrides."""
     return text.translate(ESCAPED)
 
 
 def shown(text: str, style: "str | Style" = "") -> "Text":
-    """Clean text as rich prints it; the only way from a string to a terminal."""
+    """Clean text for rich; every string reaches a terminal this way."""
     from rich.text import Text
 
     return Text(clean(text), style)
 
 
 def message(label: str, style: str, text: str) -> "Text":
-    """A message behind its label. Further lines are indented, so that none of them looks like a message of its own."""
+    """A message after its label. Further lines are indented, so that they do not look like messages of their own."""
     from rich.text import Text
 
     first, *more = _readable(clean(text)).split("\n")
@@ -50,7 +50,7 @@ def message(label: str, style: str, text: str) -> "Text":
 
 
 def _readable(text: str) -> str:
-    """A message in which what it quotes is shortened, whoever quoted it: words, and lines, that nobody would read."""
+    """A message with long quoted words and lines shortened."""
     lines = (
         LONG_WORD.sub(lambda found: _middle_out(found[0], LONGEST_WORD), line) for line in text.split("\n")
     )
@@ -62,14 +62,14 @@ def _middle_out(text: str, most: int) -> str:
 
 
 class Messages(io.TextIOBase):
-    """Standard error, of which what cannot be written is dropped: a full disk under a log ends no run."""
+    """Standard error, where failed writes are ignored: a full disk under a log does not end a run."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """That of the stream."""
+        """Encoding of the stream."""
         return self.stream.encoding
 
     def isatty(self) -> bool:
@@ -77,18 +77,18 @@ class Messages(io.TextIOBase):
         return self.stream.isatty()
 
     def fileno(self) -> int:
-        """The stream's descriptor."""
+        """Descriptor of the stream."""
         return self.stream.fileno()
 
     def write(self, text: str) -> int:
-        """Write what can be written."""
+        """Write as far as possible."""
         try:
             return self.stream.write(text)
         except (OSError, ValueError):  # full, gone, or closed
             return len(text)
 
     def flush(self) -> None:
-        """Flush what can be flushed."""
+        """Flush as far as possible."""
         try:
             self.stream.flush()
         except (OSError, ValueError):
@@ -96,7 +96,7 @@ class Messages(io.TextIOBase):
 
 
 class Results(Messages):
-    """Standard output, which a full disk's error names."""
+    """Standard output, named in the error of a full disk."""
 
     def write(self, text: str) -> int:
         """Raises OSError with the stream's name in it."""

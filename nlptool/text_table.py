@@ -1,7 +1,7 @@
-"""Tables that fit a terminal: text wraps between words, and no number is ever broken.
+"""Tables that fit a terminal: text wraps between words, and numbers are never broken.
 
-Where the columns do not fit side by side the table is turned round, one column a row; where that does not fit
-either, its rows stand below each other, one line a cell.
+If the columns do not fit side by side, the table is transposed, one column a row; if that does not fit either, there
+is one line a cell.
 """
 
 import re
@@ -13,16 +13,21 @@ from rich.table import Table
 
 from nlptool.terminal import shown
 
-GAP = 2  # columns of the screen between two of the table
-WORDS = (24, 12)  # wider words, such as paths, may be broken; the second where the first does not do
+GAP = 2  # columns of the screen between two table columns
+WORDS = (
+    24,
+    12,
+)  # wider words, such as paths, may be broken; the second limit applies if the first does not suffice
 WHOLE = 24  # wider cells that begin with a number are text
-NUMBER = re.compile(r"[-+±<>~]?\d")  # how a cell begins that is kept whole: `61.3 % ± 1.2`, `2m31s`, `1.2 GB`
+NUMBER = re.compile(
+    r"[-+±<>~]?\d"
+)  # beginning of a cell that is kept whole: `61.3 % ± 1.2`, `2m31s`, `1.2 GB`
 
 Cells = Sequence[Sequence[str]]
 
 
 def fitted(columns: Sequence[str], rows: Cells, numeric: Sequence[bool], width: int) -> RenderableType:
-    """The table in this width. numeric: which columns stand to the right."""
+    """The table in this width. numeric: which columns are right-aligned."""
     turned = [list(line) for line in zip(columns[1:], *(row[1:] for row in rows), strict=True)]
     names = [columns[0], *(row[0] for row in rows)]
     for word in WORDS:
@@ -34,7 +39,7 @@ def fitted(columns: Sequence[str], rows: Cells, numeric: Sequence[bool], width: 
 
 
 def pairs(facts: Sequence[tuple[str, str]], width: int) -> Table:
-    """Names and values, a line each; where the width is short, names give way before numbers."""
+    """Names and values, one pair a line; if the width is short, names give way before numbers."""
     names, values = next(filter(None, (widths(("", ""), facts, width, word) for word in WORDS)), (None, None))
     grid = Table(box=None, show_header=False, pad_edge=False, padding=(0, GAP, 0, 0))
     grid.add_column(style="dim", overflow="fold", width=names)
@@ -45,7 +50,7 @@ def pairs(facts: Sequence[tuple[str, str]], width: int) -> Table:
 
 
 def widths(columns: Sequence[str], rows: Cells, width: int, word: int) -> list[int] | None:
-    """How wide each column is in this width; None where numbers, or words up to `word`, would have to be broken."""
+    """The width of each column; None if numbers, or words up to `word`, would have to be broken."""
     lines = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     table = list(zip(columns, lines, strict=True))
     least = [
@@ -57,7 +62,7 @@ def widths(columns: Sequence[str], rows: Cells, width: int, word: int) -> list[i
         return None
     found = list(least)
     order = sorted(range(len(columns)), key=lambda column: most[column] - least[column])
-    for place, column in enumerate(order):  # those that want little first, the others share what is left
+    for place, column in enumerate(order):  # narrow columns first, the others share the rest
         more = min(most[column] - least[column], room // (len(order) - place))
         found[column] += more
         room -= more
@@ -76,12 +81,12 @@ def _table(columns: Sequence[str], rows: Cells, numeric: Sequence[bool], found: 
 
 
 def _unbroken(cell: str, word: int) -> int:
-    """The width below which a cell would be broken within a number or a word."""
+    """The smallest width that breaks no number or word of a cell."""
     return _widest(cell) if NUMBER.match(cell) and len(cell) <= WHOLE else _longest_word(cell, word)
 
 
 def _longest_word(text: str, most: int) -> int:
-    """The widest of its words, of which those that are no numbers may be broken from `most` on."""
+    """The width of the longest word; other words than numbers may be broken from `most` on."""
     found = ((cell_len(word), NUMBER.match(word)) for word in text.split())
     return max(
         (width if number and width <= WHOLE else min(width, most) for width, number in found), default=0

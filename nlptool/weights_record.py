@@ -1,7 +1,7 @@
-"""What a folder of weights says of itself, and whether the run that it lies in has left it behind.
+"""The record of a folder of weights, and whether its run has continued since.
 
-FOLDER/run.json   the step whose weights these are, the step at which the run ended then, digests of the weights
-RUN/run.json      of the run, see nlptool.runs.run_state: the step at which it has ended, null while it goes on
+FOLDER/run.json   the step of these weights, the last step of the run at that time, digests of the weights
+RUN/run.json      of the run, see nlptool.runs.run_state: the last step, null while it runs
 """
 
 from pathlib import Path
@@ -16,20 +16,20 @@ FILE = "run.json"
 FINAL = "final"
 WEIGHTS, FILES = "weights", "files"
 CARD = "README.md"
-"""The card of a model, which may be written again."""
+"""The card of a model, which may be rewritten."""
 
 
 class Stamp(NamedTuple):
-    """Which weights these are."""
+    """Identifies weights."""
 
     step: int
-    """An earlier one than the end where the best is taken."""
+    """Earlier than the end if the best checkpoint was taken."""
     ended: int
-    """The step at which the run ended."""
+    """Last step of the run."""
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """What the file says; None where there is none."""
+    """The content of the file; None if there is none."""
     try:
         found = atomic_files.read_json(folder / FILE, dict)
     except FileNotFoundError:
@@ -38,7 +38,7 @@ def read(folder: Path) -> dict[str, Any] | None:
 
 
 def stamp(folder: Path, stamped: Stamp) -> None:
-    """Write into a folder of weights which ones they are, with size and digest of them and of what lies beside them."""
+    """Record the step of a folder's weights, with size and digest of them and of the files beside them."""
     files = {path for path in folder.iterdir() if path.is_file() and path.name not in (FILE, CARD)}
     found = set(folder.glob("*.safetensors"))
     values = stamped._asdict() | {WEIGHTS: recorded(found), FILES: recorded(files - found)}
@@ -46,18 +46,19 @@ def stamp(folder: Path, stamped: Stamp) -> None:
 
 
 def require_weights(folder: Path) -> None:
-    """Raise DataError where the weights of a folder are not those that were written, as far as it says which."""
+    """Raise DataError where the weights of a folder differ from its record, if there is one."""
     remedy = f"restore the folder; or, if they were changed on purpose, remove {WEIGHTS} from its {FILE}"
     require_recorded(folder, weights(folder), remedy)
 
 
 def weights(folder: Path) -> dict[str, Any]:
-    """Size and digest of each file of weights, as a folder says; empty where it does not."""
+    """Size and digest of each file of weights in a folder's record; empty without one."""
     return _recorded(folder, WEIGHTS)
 
 
 def changed(folder: Path) -> str | None:
-    """Which file is not what was written, the model card left aside; None where all are, the weights at a glance."""
+    """The first file, other than the model card, that differs from the record; None: none. Weights are checked
+    quickly."""
     return differs_at_a_glance(folder, weights(folder)) or differs(folder, _recorded(folder, FILES))
 
 
@@ -69,13 +70,13 @@ def _recorded(folder: Path, key: str) -> dict[str, Any]:
 
 
 def superseded(run: Path) -> str | None:
-    """Why a run's final/ is not what the run has come to; None where it is, or where there is none.
+    """Why a run's final/ is not its current result; None if it is, or there is none.
 
     Raises DataError for a run.json that cannot be read.
     """
     final = run / FINAL
     written, stamped = read(run), read(final)
-    if written is None or not final.is_dir():  # of a version that wrote nothing down, it is the end
+    if written is None or not final.is_dir():  # of a version without records: it is the end
         return None
     if written["ended"] is not None and written["ended"] == (stamped["ended"] if stamped else None):
         return None
@@ -85,7 +86,7 @@ def superseded(run: Path) -> str | None:
 
 
 def superseded_final(model: Path) -> str | None:
-    """That a model is a final/ which its run has left behind, or lies in one, and what to do; None where it is not."""
+    """A message if a model is, or lies in, the final/ of a run that has continued since; None otherwise."""
     for final in (model, model.parent):
         if final.name == FINAL and (why := superseded(final.parent)):
             run = final.parent
@@ -97,6 +98,6 @@ def superseded_final(model: Path) -> str | None:
 
 
 def notify_if_superseded(model: Path) -> None:
-    """Tell the user where a model that is asked something is one that its run has left behind."""
+    """Notify the user if a model in use is outdated, since its run has continued."""
     if why := superseded_final(model):
         notices.notify(why)

@@ -1,8 +1,7 @@
-"""The command line: which commands there are, and how what they raise is shown.
+"""The command line: dispatches to commands, and shows their errors.
 
-Thin, and lazy: a command's module is imported when it is called, so `--help` needs nothing heavy.
-`app` has what the commands share; `corpora`, `training`, `inference`, `runs` and `recipes` have the commands;
-`threads` sets how torch's threads wait.
+A command's module is imported when it is called, so `--help` imports nothing heavy. `app` has what commands share;
+`corpora`, `training`, `inference`, `runs` and `recipes` have the commands; `threads` sets how torch's threads wait.
 """
 
 import errno
@@ -21,20 +20,20 @@ from nlptool.errors import DataError, NlptoolError, OtherRankFailed, Preempted, 
 
 __all__ = ["app", "corpora", "inference", "main", "predict", "recipes", "runs", "shell", "texts", "training"]
 
-INTERRUPTED, CLOSED_PIPE = 130, 141  # as shells count signals
+INTERRUPTED, CLOSED_PIPE = 130, 141  # exit code as in shells
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISK = (*FULL, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENOENT)
 PATHS = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EEXIST)
-ALLOCATION = "can't allocate memory"  # torch's words, in a RuntimeError
+ALLOCATION = "can't allocate memory"  # torch's message in a RuntimeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out a command line; returns the exit code. Without `arguments`, those of the process."""
+    """Run a command line, and return the exit code. Without `arguments`, those of the process."""
     launch.raised_signals.clear()
     try:
         if arguments is None:
             signals.heed()
-        # Or pydantic reads what all installed packages say of themselves: an eighth of the time to a broken recipe.
+        # Otherwise pydantic scans the metadata of all installed packages: an eighth of the time of a broken recipe.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
         threads.share(os.environ)
         try:
@@ -55,12 +54,14 @@ def _carry_out(arguments: Sequence[str]) -> int:
     Manner.quiet, Manner.json, Manner.console, Manner.out = False, "--json" in arguments, None, None
     notices.speak_by(_note)
     for argument in arguments:
-        if any("\ud800" <= sign <= "\udfff" for sign in argument):  # as Python has bytes that are no UTF-8
+        if any(
+            "\ud800" <= sign <= "\udfff" for sign in argument
+        ):  # Python's form of bytes that are not UTF-8
             return _fail(UsageError(f"the argument {ascii(argument)[1:-1]} is not UTF-8"))
     try:
         code = parser(first_word(arguments))(args=arguments, prog_name="nlptool", standalone_mode=False)
         sys.stdout.flush()
-        if code == INTERRUPTED:  # which typer has made of KeyboardInterrupt
+        if code == INTERRUPTED:  # typer's form of KeyboardInterrupt
             console().note("interrupted")
         return code if isinstance(code, int) else 0
     except signals.Ended as end:
@@ -75,7 +76,7 @@ def _carry_out(arguments: Sequence[str]) -> int:
         return _fail(_usage(error))
     except BrokenPipeError:
         return _closed()
-    except SystemExit as stop:  # which typer makes of a closed pipe within a command
+    except SystemExit as stop:  # typer's form of a closed pipe within a command
         if isinstance(stop.__context__, BrokenPipeError):
             return _closed()
         raise
@@ -91,13 +92,13 @@ def _carry_out(arguments: Sequence[str]) -> int:
 
 
 def _note(text: str) -> None:
-    """A message of the core, by what prints for the command that runs."""
+    """Show a message of the core on the console of the running command."""
     (Manner.console or console()).note(text)
 
 
 @cache
 def parser(command: str | None) -> Callable[..., Any]:
-    """The commands and options that a command line needs, which typer reads off their functions whenever it is asked.
+    """The commands and options that a command line needs; typer derives them from function signatures each time.
 
     command: its first word, if it has one.
     """
@@ -105,7 +106,7 @@ def parser(command: str | None) -> Callable[..., Any]:
 
 
 def _unexpected(error: Exception) -> int:
-    """A defect, or the signal after which it came."""
+    """Show a defect, or the signal that caused it."""
     before = signals.behind(error)
     if isinstance(before, signals.Ended):
         console().note(f"ended by {before}")
@@ -114,7 +115,7 @@ def _unexpected(error: Exception) -> int:
 
 
 def _of_system(error: OSError) -> NlptoolError:
-    """What the operating system refused, in one line."""
+    """An error of the operating system, in one line."""
     name = str(error.filename or Manner.out or "a file")
     shown = name if len(name) <= 100 else f"{name[:97]}..."
     if error.errno in PATHS:
@@ -133,13 +134,13 @@ def _too_large() -> DataError:
 
 
 def _closed() -> int:
-    """The end where nobody reads on."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in it goes nowhere
+    """Exit when the reader of a pipe has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the rest of the output is discarded
     return CLOSED_PIPE
 
 
 def _usage(error: typer.TyperException) -> UsageError:
-    """What the option parser says, in our form."""
+    """An error of the option parser, in our form."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "nlptool"
     option = getattr(error, "option_name", None)
@@ -149,7 +150,7 @@ def _usage(error: typer.TyperException) -> UsageError:
 
 
 def _defect(error: BaseException) -> NlptoolError:
-    """An exception that nothing foresaw; its traceback goes to a file."""
+    """An unexpected exception; its traceback goes to a file."""
     import tempfile
     import traceback
 
@@ -173,7 +174,7 @@ def _defect(error: BaseException) -> NlptoolError:
 
 
 def _fail(error: Reported) -> int:
-    """Show an error; of several ranks the one that it met first does, and says who it is."""
+    """Show an error; with several ranks, on the one where it occurred first, with its rank."""
     ranks = sys.modules.get("nlptool.train.distributed")
     try:
         this = launch.read(os.environ)
@@ -181,7 +182,7 @@ def _fail(error: Reported) -> int:
         this = launch.ALONE
     if this.size == 1:
         return _show(error)
-    signals.ignore()  # torchrun ends all ranks when one has failed
+    signals.ignore()  # torchrun stops all ranks when one has failed
     if isinstance(error, OtherRankFailed) and ranks is not None and (dead := ranks.missing()):
         error.message = f"{dead} has died"
     shown = ranks.reports(error) if ranks is not None and ranks.is_joined() else this.local_rank == 0
@@ -192,7 +193,7 @@ def _fail(error: Reported) -> int:
 
 
 def _show(error: Reported) -> int:
-    """Print an error; under --json also as a line of JSON on stdout, unless a result is there already."""
+    """Print an error; with --json also as a line of JSON on stdout, unless a result was printed."""
     answered = Manner.console is not None and Manner.console.answered
     console().error(error)
     if Manner.json and not answered:

@@ -1,4 +1,4 @@
-"""The application, the options that many commands have, and what they share."""
+"""The application, and the options shared by several commands."""
 
 import os
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ SuiteData = Annotated[
 
 
 class Application(TyperGroup):
-    """Lists the commands under the headings of `rich_help_panel`; all of them take --quiet."""
+    """Lists the commands under the headings of `rich_help_panel`; all of them accept --quiet."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -85,7 +85,7 @@ class Application(TyperGroup):
                 one.params.append(quiet)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write one section a heading."""
+        """Write one section for each heading."""
         sections: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)
@@ -111,15 +111,15 @@ app = typer.Typer(
 
 
 def first_word(arguments: Sequence[str]) -> str | None:
-    """The command that a command line names, if it names one."""
+    """The command of a command line, if it has one."""
     return next((argument for argument in arguments if not argument.startswith("-")), None)
 
 
 def narrowed(name: str | None) -> typer.Typer:
-    """The application, as much of it as a command line needs whose first word is `name`.
+    """The part of the application needed for a command line whose first word is `name`.
 
-    typer makes the options of all commands from their functions, which is a third of the time that --help takes; a
-    command needs its own only, and a list of commands none.
+    typer derives the options of all commands from their functions, which is a third of the time of --help; a command
+    needs only its own, and a list of commands none.
     """
     copied = copy(app)
     if name is None:
@@ -130,51 +130,51 @@ def narrowed(name: str | None) -> typer.Typer:
 
 
 def _outline(info: CommandInfo) -> CommandInfo:
-    """What a list of commands says of one."""
+    """A command as shown in a list."""
     copied = copy(info)
     copied.help, copied.callback = info.help or getdoc(info.callback), _nothing
     return copied
 
 
 def _nothing() -> None:
-    """What no command line reaches."""
+    """Never called."""
 
 
 class Manner:
-    """What --quiet and --json of this command line ask for."""
+    """The effect of --quiet and --json on output."""
 
     quiet = False
-    """--quiet: no messages and no progress; results and errors."""
+    """--quiet: no messages and no progress, only results and errors."""
     json = False
-    """--json: an error is also a line of JSON on stdout, unless a result is there already."""
+    """--json: an error is also a line of JSON on stdout, unless a result was printed."""
     console: "Console | None" = None
-    """What was made last to print by."""
+    """The console created last."""
     out: "Path | None" = None
-    """The output folder, which a write that fails without a name was meant for."""
+    """The output folder, to which a failed write without a file name is attributed."""
 
 
 def console() -> "Console":
-    """What prints; imported when there is something to say."""
+    """The console, imported when something is printed."""
     from nlptool.console import Console
 
-    Manner.console = Console(quiet=Manner.quiet)  # for the streams of now, which a program may have replaced
+    Manner.console = Console(quiet=Manner.quiet)  # for the current streams, which a program may have replaced
     return Manner.console
 
 
 def is_change(argument: str) -> bool:
-    """Whether an argument is a change to a recipe, not its name."""
+    """Whether an argument changes a recipe, rather than naming one."""
     return argument.startswith("~") or "=" in argument
 
 
 def renamed_option(command: str, option: str) -> str | None:
-    """What an option of an earlier version is called now; None where it has not been renamed."""
+    """The current name of an option of an earlier version; None if it was not renamed."""
     from nlptool.recipe import renamed
 
     return renamed.OPTIONS.get(command, {}).get(option.partition("=")[0])
 
 
 def refuse_flags(arguments: Sequence[str], command: str = "") -> None:
-    """Options that do not exist come through as arguments; say what was meant."""
+    """Raise UsageError for unknown options, which arrive as arguments, with a suggestion."""
     for index, argument in enumerate(arguments):
         if argument.startswith("-"):
             if now := renamed_option(command, argument):
@@ -193,7 +193,7 @@ def refuse_flags(arguments: Sequence[str], command: str = "") -> None:
 def prepare(
     out: "Path", options: "Options", recipe: "RecipeBlock | None" = None, holds: str | None = None
 ) -> None:
-    """Prepare the output folder before anything heavy is imported; several ranks do once they have met, as one."""
+    """Prepare the output folder before any heavy import; with several ranks, after they have joined."""
     Manner.out = out
     if "WORLD_SIZE" not in os.environ:
         from nlptool.runs import folder
@@ -202,13 +202,13 @@ def prepare(
 
 
 def carry_out(module: str, value: Any, options: "Options") -> None:
-    """Hand a checked recipe, or what a command has in its place, to the heavy half of nlptool.commands.MODULE."""
+    """Call `run` or `dry_run` of nlptool.commands.MODULE with a checked recipe or options."""
     half = import_module(f"nlptool.commands.{module}.run")
     (half.dry_run if options.dry_run else half.run)(value, options, console())
 
 
 def work_alone(command: str) -> None:
-    """Leave a command that has no use for several ranks to rank 0; the others end, having done nothing."""
+    """Let rank 0 run a command that does not use several ranks; the other ranks exit."""
     this = launch.read(os.environ)
     if this.size == 1:
         return

@@ -1,7 +1,7 @@
-"""What a shell may complete: commands, options, recipes, keys of recipes and their values.
+"""Shell completion of commands, options, recipes, and the keys of recipes with their values.
 
-`nlptool completion SHELL` prints a script of a few lines; with each press of the tab key it asks
-`nlptool completion SHELL --line LINE` for the words that fit, one a line.
+`nlptool completion SHELL` prints a short script; at each press of the tab key it calls `nlptool completion SHELL
+--line LINE` for the matching words, one a line.
 """
 
 import shlex
@@ -19,7 +19,7 @@ from nlptool.recipe.field_types import FieldType
 from nlptool.recipe.keys import ANY, Key, keys
 
 Candidates = Mapping[str, str]
-"""Words that fit, each with what it means."""
+"""Matching words with their meanings."""
 
 SCRIPTS = {
     "bash": """\
@@ -58,22 +58,22 @@ complete -c nlptool -a '(nlptool completion fish --line (commandline -cp | strin
 }
 MEANING = 70  # characters
 OF_ANY_RECIPE = ("plan", "compare", "inspect", "verify-resume")
-"""Commands that take recipes of other commands."""
+"""Commands that accept recipes of other commands."""
 
 
 def reply(shell: str, line: str, group: Any) -> Iterator[str]:
-    """The lines that the script of a shell reads. group: the application, as typer makes its command."""
+    """The lines that a shell's script reads. group: the application as typer's command."""
     words, current = split(line)
     found = candidates(group, words[1:], current)
     key, equals, _ = current.partition("=")
-    # The others replace only what stands behind the =.
+    # the other shells replace only the part after =
     whole = f"{key}=" if shell == "fish" and equals else ""
     for word, meaning in found.items():
         yield word if shell == "bash" else f"{whole}{word}\t{meaning.partition(';')[0][:MEANING]}"
 
 
 def split(line: str) -> tuple[list[str], str]:
-    """The words of a command line before the cursor, and the word that the cursor is in; quotes may be open."""
+    """The words of a command line before the cursor, and the word at the cursor; quotes may be open."""
     line = line.removesuffix("\\")
     for closing in ("", '"', "'"):
         try:
@@ -87,7 +87,7 @@ def split(line: str) -> tuple[list[str], str]:
 
 
 def candidates(group: Any, before: list[str], current: str) -> Candidates:
-    """The words that may stand after `before`, as `current` begins; after `key=`, values. None: a file, or anything."""
+    """Completions of `current` after the words `before`; after `key=`, values. None: a file, or anything."""
     command, path, arguments, option = group, "", [], None
     for word in before:
         if option is not None:
@@ -110,7 +110,7 @@ def candidates(group: Any, before: list[str], current: str) -> Candidates:
 
 
 def _argument(group: Any, command: str, before: list[str], current: str) -> Candidates:
-    """Candidates where an argument stands; `before` are those that a command has already."""
+    """Completions of an argument; `before` are the command's arguments so far."""
     named = {spec.name: _first(spec.help) for spec in COMMANDS}
     recipes = dict.fromkeys(catalog.shipped(), "")
     first: dict[str, Candidates] = {
@@ -140,7 +140,7 @@ def _argument(group: Any, command: str, before: list[str], current: str) -> Cand
 
 
 def _keys(command: str, recipe: str | None, current: str, *, end: str) -> Candidates:
-    """Keys of a command's recipe up to their next dot, else with `end`; behind `key=` the values of that key."""
+    """Keys of a command's recipe up to their next dot, else with `end`; after `key=` the values of that key."""
     data: Any = None
     if recipe is not None:
         try:
@@ -168,7 +168,7 @@ def _keys(command: str, recipe: str | None, current: str, *, end: str) -> Candid
 
 
 def _up_to_dot(key: Key, typed: str, end: str) -> tuple[str, str]:
-    """A key as far as its next dot, so that a block is one candidate until it is entered."""
+    """A key up to its next dot, so that a block is one candidate until it is entered."""
     dot = key.path.find(".", len(typed))
     if dot >= 0:
         return key.path[: dot + 1], "a block"

@@ -1,4 +1,4 @@
-"""The command that makes a corpus, which shards of one job may carry out together."""
+"""The command `corpus`, whose work may be divided into shards."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def corpus(
     out: OutFolder = None,
     resume: Annotated[
         str | None,
-        typer.Option("--resume", metavar="auto", help="Keep what the output folder holds, and do the rest."),
+        typer.Option("--resume", metavar="auto", help="Resume: keep what the output folder holds."),
     ] = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
@@ -81,7 +81,7 @@ def corpus(
     ] = False,
     document: Annotated[
         str | None,
-        typer.Option("--id", metavar="ID", help="With --show: what each block makes of one document."),
+        typer.Option("--id", metavar="ID", help="With --show: the effect of each block on one document."),
     ] = None,
 ) -> None:
     """Filter and deduplicate text to pretrain on."""
@@ -110,7 +110,7 @@ def corpus(
 
 
 def _view(sample: int | None, show: bool, rule: str | None, document: str | None) -> "View | None":
-    """What is to be looked at; None: nothing, the corpus is made. Raises UsageError."""
+    """What to look at; None: nothing, the corpus is built. Raises UsageError."""
     from nlptool.commands.corpus.recipe import View
 
     if show and sample is not None:
@@ -127,6 +127,6 @@ def _view(sample: int | None, show: bool, rule: str | None, document: str | None
 
 
 def _of_folder(given: str, changes: list[str]) -> tuple[str, list[str]]:
-    """The recipe that a corpus keeps, with its folder as `out`; what else is given is a recipe already."""
+    """The recipe of a corpus folder, with the folder as `out`; another argument is a recipe already."""
     kept = Path(given) / "recipe.yaml"
     return (str(kept), [*changes, f"out={json.dumps(given)}"]) if kept.is_file() else (given, changes)

@@ -204,7 +204,7 @@ def evaluate(
 
 
 def _evaluate(what: Any, out: Path | None, options: "Options") -> None:
-    """Hand over what is evaluated, once the folder of its results is prepared."""
+    """Prepare the folder of the results, then evaluate."""
     if out is not None:
         prepare(out, options, holds="evaluate.json")
     carry_out("evaluate", what, options)
@@ -249,7 +249,7 @@ def prompt(
 
 
 def _refuse(useless: Mapping[str, bool], why: str) -> None:
-    """Raise UsageError where one of these options would change nothing."""
+    """Raise UsageError for options that would have no effect."""
     for name, given in useless.items():
         if given:
             raise UsageError(f"{name} would change nothing here", hint=f"it {why}")

@@ -1,4 +1,4 @@
-"""Commands that use a trained model on rows of one's own."""
+"""Commands that apply a trained model to the user's rows."""
 
 from pathlib import Path
 from typing import Annotated
@@ -63,7 +63,7 @@ def predict(
     ] = None,
     mapped: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="TASK=FILE", help="The task's column, and what the files call it."),
+        typer.Option("--map", metavar="TASK=FILE", help="The task's column, and its name in the files."),
     ] = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Write the columns of the input before the predictions.")
@@ -72,19 +72,19 @@ def predict(
     task: Annotated[
         str | None,
         typer.Option(
-            "--task", metavar="TASK", help="A task's name or file, where the model does not carry its own."
+            "--task", metavar="TASK", help="A task's name or file, for a model without one of its own."
         ),
     ] = None,
     explain: Annotated[
         bool,
         typer.Option(
             "--explain",
-            help="Also write what each answer rests on: for KagNet, the paths with most attention.",
+            help="Also explain each answer: for KagNet, by the paths of highest attention.",
         ),
     ] = False,
     batch_size: BatchSize = None,
     submission: Annotated[
-        bool, typer.Option("--submission", help="Write index and prediction, as GLUE's server takes them.")
+        bool, typer.Option("--submission", help="Write index and prediction in the form of GLUE's server.")
     ] = False,
     resume: Annotated[
         str | None,

@@ -12,7 +12,7 @@ from nlptool.commands.specs import COMMANDS, LOOK
 from nlptool.errors import UsageError
 
 TASK = "task"
-"""What `schema` calls the file of a labelled task, which is no command."""
+"""The argument of `schema` for files of labelled tasks; it is not a command."""
 
 recipes = typer.Typer(
     help="List, show or copy the recipes that come with nlptool.", no_args_is_help=True, rich_markup_mode=None
@@ -33,7 +33,7 @@ def schema(
         ),
     ] = None,
 ) -> None:
-    """Print the JSON schema of a command's recipe, with which editors complete and check it."""
+    """Print the JSON schema of a command's recipe, for completion and checks in editors."""
     from nlptool.commands import schema as schemas
 
     names = [*(spec.name for spec in COMMANDS), TASK]

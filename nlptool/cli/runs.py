@@ -1,4 +1,4 @@
-"""Commands that look at runs and models."""
+"""Commands that inspect runs and models."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -188,7 +188,7 @@ def report(
     overwrite: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Draw the curves of runs side by side, or the scores of a suite: an HTML page, SVG and PNG."""
+    """Draw the curves of runs, or the scores of a suite: an HTML page, SVG and PNG."""
     from nlptool.commands import report as command
 
     if diff:
@@ -218,7 +218,7 @@ def verify_resume(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check that a run which is killed and resumed ends in the same weights and figures."""
+    """Check that a run that is killed and resumed ends with the same weights and figures."""
     refuse_flags([recipe, *(changes or ())], "verify-resume")
     from nlptool.commands import verify_resume as command
 

@@ -1,4 +1,4 @@
-"""Commands of the command line itself: help, and completion for shells."""
+"""Commands about the command line: help, and completion for shells."""
 
 from difflib import get_close_matches
 from importlib import import_module
@@ -58,7 +58,7 @@ def completion(
     shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(metavar="bash|zsh|fish")],
     line: Annotated[str | None, typer.Option("--line", hidden=True)] = None,
 ) -> None:
-    """Print a script by which a shell completes commands, options, recipes, their keys and values."""
+    """Print a shell script that completes commands, options, recipes, keys and values."""
     from nlptool.cli import completion as command
 
     if line is None:

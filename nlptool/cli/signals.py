@@ -1,4 +1,4 @@
-"""Signals outside of training: a command ends, and takes away what it has half written."""
+"""Signals outside of training: a command ends, and removes partial output."""
 
 import os
 import signal
@@ -13,21 +13,21 @@ NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Ended(BaseException):
-    """A signal ended the command. No Exception: a library that catches all of these must not take it for its own."""
+    """A signal ended the command. It is no Exception, so that libraries that catch all of these do not swallow it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
-        self.exit_code = 128 + number  # as shells count signals
+        self.exit_code = 128 + number  # as in shells
 
     def __str__(self) -> str:
         return signal.Signals(self.args[0]).name
 
 
 def heed() -> None:
-    """Turn SIGTERM and SIGHUP into `Ended`, SIGINT into KeyboardInterrupt; one that is ignored (nohup) stays so.
+    """Turn SIGTERM and SIGHUP into `Ended`, SIGINT into KeyboardInterrupt; ignored signals (nohup) stay ignored.
 
-    Within an import a signal ends the process at once: modules are half made, libraries catch what their imports
-    raise, and nothing is written yet.
+    During an import a signal ends the process at once: modules are incomplete, libraries catch errors of their
+    imports, and nothing is written yet.
     """
     for name in NAMES:
         number = getattr(signal, name, None)
@@ -37,7 +37,7 @@ def heed() -> None:
 
 
 def _ignored(what: "sys.UnraisableHookArgs") -> None:
-    """What Python calls where it ignores an error: a signal is not lost, but comes again."""
+    """Python's hook for ignored exceptions: sends the signal again, so that it is not lost."""
     if isinstance(what.exc_value, Ended | KeyboardInterrupt):
         send_again(what.exc_value.args[0] if isinstance(what.exc_value, Ended) else signal.SIGINT)
     else:
@@ -45,7 +45,7 @@ def _ignored(what: "sys.UnraisableHookArgs") -> None:
 
 
 def ignore() -> None:
-    """Let signals that are handled change nothing any more: the process is about to end anyway."""
+    """Ignore further signals that are handled: the process is about to end anyway."""
     for name in NAMES:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is _end:
@@ -53,9 +53,9 @@ def ignore() -> None:
 
 
 def behind(error: BaseException) -> BaseException | None:
-    """The signal after which something failed that nobody foresaw: what it broke off may fail to clean up.
+    """The signal behind an unexpected error, such as a failed clean-up after the interruption.
 
-    Where code in C has put its own error in the signal's place, the signal that was raised last.
+    If C code has replaced the exception, the last signal that was raised.
     """
     before = error.__context__
     while before is not None and not isinstance(before, Ended | Preempted | KeyboardInterrupt):

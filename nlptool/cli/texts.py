@@ -1,4 +1,4 @@
-"""Commands that take texts of the user's: generate, embed."""
+"""Commands that read the user's texts: generate, embed."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -44,7 +44,7 @@ def generate(
     format_: Format = None,
     on_error: OnError = "stop",
     batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, metavar="N", help="Texts that are generated together.")
+        int, typer.Option("--batch-size", min=1, metavar="N", help="Texts generated in one batch.")
     ] = 8,
     max_new_tokens: Annotated[
         int, typer.Option("--max-new-tokens", min=1, metavar="N", help="At most N tokens per continuation.")
@@ -173,7 +173,7 @@ def embed(
     overwrite: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Write vectors of texts: pooled hidden states of an encoder or decoder."""
+    """Write text embeddings: pooled hidden states of an encoder or decoder."""
     from nlptool.commands.embed.options import EmbedOptions, layer_numbers
     from nlptool.console import Options
     from nlptool.runs import output_file

@@ -1,4 +1,4 @@
-"""How the threads of torch wait for each other, which OpenMP is told before torch is imported."""
+"""Set the OpenMP wait policy before torch is imported."""
 
 import os
 import time
@@ -7,15 +7,15 @@ from pathlib import Path
 
 LOAD = Path("/proc/loadavg")
 WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-LOOKS, APART = 3, 0.001  # looks at what is running, seconds from one to the next
+LOOKS, APART = 3, 0.001  # checks of the running threads, and seconds between them
 
 
 def share(environment: MutableMapping[str, str]) -> None:
-    """Where other programs keep CPUs busy, have waiting threads sleep; otherwise they stay as they are.
+    """If other programs keep CPUs busy, let waiting threads sleep; otherwise change nothing.
 
-    By default a thread of libgomp that waits for the others keeps its CPU busy for a while, maybe the very one that
-    another needs: training was up to twenty times slower on two CPUs of which one was taken, and with this no slower
-    than with one thread. On a quiet machine sleeping costs about a tenth.
+    By default a waiting thread of libgomp keeps its CPU busy for a while, possibly one that another thread needs:
+    training was up to twenty times slower on two CPUs of which one was busy, and with this no slower than with one
+    thread. On a quiet machine sleeping costs about a tenth.
     """
     if any(name in environment for name in WAIT_VARIABLES) or not LOAD.exists():
         return
@@ -27,7 +27,7 @@ def share(environment: MutableMapping[str, str]) -> None:
 
 
 def _others() -> int:
-    """How many other threads were running at every look."""
+    """Number of other threads running at every check."""
     seen = []
     for look in range(LOOKS):
         time.sleep(APART if look else 0)

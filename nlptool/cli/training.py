@@ -1,4 +1,4 @@
-"""Commands that carry out recipes, and those that compare and plan them."""
+"""Commands that run recipes, and those that compare and plan them."""
 
 import json
 from collections.abc import Callable
@@ -58,14 +58,14 @@ def _recipe_command(spec: CommandSpec) -> Callable[..., None]:
 
 
 def run_recipe(spec: CommandSpec, recipe: str, changes: list[str], options: "Options") -> None:
-    """Load and check the recipe, prepare its folder, then carry it out, or with --dry-run say what it would take."""
+    """Load and check the recipe, prepare its folder, then run it, or with --dry-run show what it would take."""
     loaded = loaded_recipe(spec, recipe, changes, options)
     prepare(Path(loaded.out), options, loaded)
     carry_out(spec.module, loaded, options)
 
 
 def loaded_recipe(spec: CommandSpec, recipe: str, changes: list[str], options: "Options") -> Any:
-    """The checked recipe of a command, of the type that its module has."""
+    """The checked recipe of a command, of its module's type."""
     from nlptool.commands.loading import load_checked
     from nlptool.recipe import catalog
 
@@ -194,7 +194,7 @@ def reproduce(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Repeat a claim of a paper at a small scale: runs with several seeds, intervals, a verdict."""
+    """Test a claim of a paper at small scale: runs with several seeds, intervals, a verdict."""
     refuse_flags([name, *(changes or ())])
     from nlptool.commands.reproduce import experiment
     from nlptool.console import Options
@@ -226,7 +226,7 @@ def plan(
     ],
     changes: Changes = None,
     no_probe: Annotated[
-        bool, typer.Option("--no-probe", help="Do not run the steps that are timed; no time is estimated.")
+        bool, typer.Option("--no-probe", help="Skip the timed steps; no time is estimated.")
     ] = False,
     as_json: Json = False,
 ) -> None:

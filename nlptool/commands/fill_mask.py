@@ -1,4 +1,4 @@
-"""`nlptool fill-mask MODEL TEXT ...`: the most probable words under [MASK]."""
+"""`nlptool fill-mask MODEL TEXT ...`: the most probable tokens for [MASK]."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from nlptool.models import hub
 
 
 def run(model: str, texts: Sequence[str], number: int, *, as_json: bool, console: Console) -> None:
-    """Show the `number` most probable tokens under each [MASK] of each text."""
+    """Show the `number` most probable tokens for each [MASK] of each text."""
     from nlptool.evaluation.fill_mask import FillMask
 
     filler = FillMask(hub.folder(model))

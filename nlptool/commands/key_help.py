@@ -1,4 +1,4 @@
-"""`nlptool help COMMAND KEY`: what a key of a recipe means, which values it takes, what it is if not given."""
+"""`nlptool help COMMAND KEY`: meaning, possible values and default of a recipe key."""
 
 import re
 from difflib import get_close_matches
@@ -12,7 +12,7 @@ MOST_VALUES = 40
 
 
 def run(command: str, schema: type[RecipeBlock], path: str, console: Console) -> None:
-    """Explain a key, or list those of a block. Raises UsageError for a key that there is not."""
+    """Explain a key, or list those of a block. Raises UsageError for an unknown key."""
     known = list(keys(schema, command=command))
     found = [key for key in known if _fits(key.path, path)]
     if not found:
@@ -30,7 +30,7 @@ def run(command: str, schema: type[RecipeBlock], path: str, console: Console) ->
 
 
 def merged(found: list[Key]) -> list[tuple[str, Key]]:
-    """Keys that are the same in several kinds of a block once, behind the kinds where they are not in all."""
+    """Keys common to all kinds of a block once; others with their kinds."""
     alike: dict[tuple[object, ...], list[Key]] = {}
     for key in found:
         alike.setdefault((key.path, key.default, str(key.type), key.description), []).append(key)
@@ -44,12 +44,12 @@ def _of_kinds(same: list[Key], kinds: set[str]) -> str:
 
 
 def _fits(known: str, given: str) -> bool:
-    """Whether a known path is meant; its * stands for any name or number."""
+    """Whether a known path matches; its * stands for any name or number."""
     return re.fullmatch(re.escape(known).replace(re.escape(ANY), "[^.]+"), given) is not None
 
 
 def _is_inside(known: str, given: str) -> bool:
-    """Whether a known path is that of a key of a block, or of the blocks that a key holds."""
+    """Whether a known path is inside of a block, or of the blocks that a key holds."""
     above = known.rpartition(".")[0]
     return _fits(above, given) or _fits(above.removesuffix(f".{ANY}"), given)
 

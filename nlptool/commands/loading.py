@@ -1,4 +1,4 @@
-"""How every command comes to a recipe: read, checked, its problems all told at once."""
+"""Loading and checking of recipes, for all commands."""
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -21,7 +21,7 @@ def load_checked(
     check: Callable[[Schema], Sequence[Problem]],
     console: Console,
 ) -> Schema:
-    """The recipe of a file with the changes of the command line. check: the command's rules across blocks.
+    """Load the recipe of a file with the changes of the command line. check: the command's rules across blocks.
 
     Raises RecipeError with every problem at once.
     """
@@ -36,7 +36,7 @@ def load_checked(
 
 
 def _whose(path: Path, schema: type[RecipeBlock]) -> str | None:
-    """Which command a recipe is of, where it is of another than that whose recipes have this schema."""
+    """The command of a recipe that was given to another one."""
     try:
         name = command_of(read(path).data)
     except RecipeError:  # its keys cannot be read

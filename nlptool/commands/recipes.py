@@ -1,4 +1,4 @@
-"""`nlptool recipes`: the recipes that come with nlptool."""
+"""`nlptool recipes`: the shipped recipes."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from nlptool.console import Console
 from nlptool.errors import UsageError
 from nlptool.recipe import catalog
 
-# The end of a sentence, not that of "et al." or "...".
+# The end of a sentence, not of "et al." or "...".
 END = re.compile(r"(?<!\bal)(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\.)\.(?:\s|$)")
 ROOMS = {
     "tasks": "tasks: finetune ... task=glue/sst2",
@@ -18,7 +18,7 @@ ROOMS = {
 
 
 def ls(room: str | None, console: Console, *, as_json: bool) -> None:
-    """List names and what they are, all or those of a room. Raises UsageError for a room that is none."""
+    """List names and descriptions, all or those of a folder. Raises UsageError for an unknown folder."""
     found = {name: _first_sentence(path) for name, path in catalog.shipped().items()}
     rooms = list(dict.fromkeys(name.partition("/")[0] for name in found))
     if room is not None:
@@ -41,7 +41,7 @@ def show(name: str, console: Console) -> None:
 
 
 def cp(name: str, target: Path, console: Console) -> None:
-    """Copy a recipe to a new file, or into a folder. Raises UsageError where something is there already."""
+    """Copy a recipe to a new file, or into a folder. Raises UsageError where the file exists."""
     source = catalog.find(name)
     path = target / source.name if target.is_dir() else target
     if path.exists():
@@ -54,7 +54,7 @@ def cp(name: str, target: Path, console: Console) -> None:
 
 
 def _first_sentence(path: Path) -> str:
-    """The first sentence of the comment that a recipe opens with."""
+    """The first sentence of a recipe's header."""
     comment = path.read_text("utf8").partition("\n#\n")[0].partition("\n\n")[0]
     text = " ".join(line.removeprefix("#").strip() for line in comment.splitlines() if line.startswith("#"))
     sentence = END.split(text, maxsplit=1)[0]

@@ -1,6 +1,6 @@
 """`nlptool schema`: the JSON schema of a command's recipe, or of a task's file.
 
-An editor that speaks YAML completes and checks a recipe whose first line names the schema's file:
+An editor with YAML support completes and checks a recipe whose first line names the schema's file:
 
     # yaml-language-server: $schema=pretrain-mlm.json
 """
@@ -44,7 +44,7 @@ def run_task(console: Console) -> None:
 
 
 def with_extends(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema whose file may extend another; then none of its keys need be given in it."""
+    """A schema whose file may extend another, so that no key is required."""
     properties = {EXTENDS: {"type": "string", "description": DESCRIPTION}, **schema["properties"]}
     needed = {key: value for key, value in schema.items() if key == "required"}
     found = {**schema, "properties": properties} | (
@@ -55,18 +55,18 @@ def with_extends(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_short_names(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema whose blocks of several kinds are called after their folder: models.albert, objectives.mlm."""
+    """A schema whose blocks of several kinds are named after their folder: models.albert, objectives.mlm."""
     text = re.sub(r"nlptool__(\w+?)__(\w+?)__config__Config", r"\1.\2", json.dumps(schema))
     return json.loads(text)  # type: ignore[no-any-return]
 
 
 def of_task() -> dict[str, Any]:
-    """The schema of a labelled task's block, of whatever kind."""
+    """The schema of a labelled task's block, of any kind."""
     return TypeAdapter(Annotated[TaskConfig, DiscriminatedBy("tasks")]).json_schema()
 
 
 def of_command(command: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema that several commands share, without the keys and blocks that this command does not have."""
+    """A schema shared by several commands, without the keys and blocks that this command lacks."""
     blocks = schema.pop("$defs", {})
     others = {DEFS + name for name, block in blocks.items() if _is_of_another(block, command)}
     kept = _without(others, command, schema)
@@ -81,7 +81,7 @@ def of_command(command: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without(others: set[str], command: str, value: Any) -> Any:
-    """The same value without references to other commands' blocks and without their keys."""
+    """The value without references to other commands' blocks and without their keys."""
     if isinstance(value, list):
         return [
             _without(others, command, item)
@@ -98,13 +98,13 @@ def _without(others: set[str], command: str, value: Any) -> Any:
 
 
 def _is_of_another(schema: Any, command: str) -> bool:
-    """Whether a key or block is marked as another command's; the schema of a key that is called `only` is no text."""
+    """Whether a key or block is marked as another command's; the schema of a key named `only` is no text."""
     mark = schema.get("only") if isinstance(schema, dict) else None
     return isinstance(mark, str) and mark != command
 
 
 def _refs(value: Any) -> Iterator[str]:
-    """All blocks that a schema refers to."""
+    """All blocks referred to in a schema."""
     if isinstance(value, str) and value.startswith(DEFS):
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():

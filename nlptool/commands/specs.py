@@ -1,6 +1,6 @@
-"""The one list of commands that carry out a recipe, and which one does. Nothing heavy: `nlptool --help` reads it.
+"""The list of commands with a recipe, and the lookup of a recipe's command. Light: `nlptool --help` reads it.
 
-An objective that no command here is named after has the command pretrain-NAME: adding one edits no list.
+An objective without a command here has the command pretrain-NAME, so adding one edits no list.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ HEADINGS = (DATA, TRAIN, INFERENCE, RUNS, LOOK)
 
 
 class CommandSpec(NamedTuple):
-    """A command that carries out a recipe."""
+    """A command with a recipe."""
 
     name: str
     module: str
@@ -23,7 +23,7 @@ class CommandSpec(NamedTuple):
     """Its heading in `nlptool --help`."""
     help: str
     resumes_only_its_folder: bool = False
-    """Whether --resume takes `auto` alone, not another run or checkpoint."""
+    """Whether --resume accepts only `auto`, not another run or checkpoint."""
 
 
 LISTED = (
@@ -55,7 +55,7 @@ def _further() -> Iterator[CommandSpec]:
 
 COMMANDS = (*LISTED, *_further())
 RANKED = {"compare", *(spec.name for spec in COMMANDS if spec.group == TRAIN)}
-"""Commands that several ranks carry out together; of the others rank 0 works alone."""
+"""Commands that use several ranks; for others rank 0 works alone."""
 BY_KEY = {
     "tasks": "prompt",
     "tokenizer": "tokenize",
@@ -63,11 +63,11 @@ BY_KEY = {
     "graph": "pretrain-transe",
     "source": "knowledge",
 }
-"""Keys that one command alone has, by which its recipes are known."""
+"""Keys of one command alone, which identify its recipes."""
 
 
 def command_of(recipe: Mapping[str, Any]) -> str | None:
-    """The command that carries out a recipe with these keys; None where they do not say."""
+    """The command of a recipe with these keys; None if they do not determine it."""
     if "name" in recipe:  # a file of a task
         return None
     objective = recipe.get("objective")

@@ -1,7 +1,7 @@
-"""`nlptool verify-resume RECIPE`: is a run that is killed and resumed the same as one that was not?
+"""`nlptool verify-resume RECIPE`: checks that a killed and resumed run equals an undisturbed one.
 
-The recipe is carried out twice, in processes of their own: once to the end, once with kills at random moments, after
-each of which it is resumed. Weights must be equal to the last bit, figures to the last digit.
+The recipe is run twice, in separate processes: once to the end, once with kills at random moments, after each of
+which it is resumed. Weights must be equal to the last bit, figures to the last digit.
 """
 
 import random
@@ -26,9 +26,9 @@ from nlptool.runs import metrics_file
 
 WEIGHTS = "*.safetensors"
 COUNTED = ("tokens", "flops")
-"""What a run costs that no clock decides."""
+"""Costs that do not depend on a clock."""
 POLL = 0.02  # seconds
-LATER = 0.5  # seconds; how long at most a kill waits after a line of figures
+LATER = 0.5  # longest delay of a kill after a line of figures, in seconds
 
 
 class VerifyOptions(NamedTuple):
@@ -39,21 +39,21 @@ class VerifyOptions(NamedTuple):
     kills: int
     seed: int
     keep: Path | None
-    """Where both runs stay; None: in a temporary folder."""
+    """Where both runs are kept; None: in a temporary folder."""
 
 
 class Finding(NamedTuple):
-    """How many things were compared, and which are not equal."""
+    """The number of compared values, and those that differ."""
 
     compared: int
     unequal: tuple[str, ...]
 
 
 def run(options: VerifyOptions, *, as_json: bool, console: Console) -> None:
-    """Carry out, kill, resume, compare, and show what was found.
+    """Run, kill, resume, compare, and show the result.
 
-    Raises UsageError for a recipe that is not one of a training command, the run's own error where it fails by itself,
-    NlptoolError where the resumed run is another.
+    Raises UsageError for a recipe without training, the run's own error if it fails, NlptoolError where the resumed
+    run differs.
     """
     command = command_of(read(catalog.find(options.recipe)).data)
     if command not in RANKED:
@@ -75,7 +75,7 @@ def run(options: VerifyOptions, *, as_json: bool, console: Console) -> None:
 
 
 def _to_the_end(words: Sequence[str]) -> None:
-    """Carry out a command. Raises NlptoolError with what it said where it fails."""
+    """Run a command to its end. Raises NlptoolError with its output if it fails."""
     done = subprocess.run([*words, "--quiet"], capture_output=True, text=True, check=False)
     if done.returncode:
         message = done.stderr.strip().removeprefix("error: ") or f"ended with {done.returncode}"
@@ -85,9 +85,9 @@ def _to_the_end(words: Sequence[str]) -> None:
 
 
 def _killed(words: Sequence[str], out: Path, lines: int, options: VerifyOptions, console: Console) -> int:
-    """Carry out a command that is killed so many times and resumed. Returns how often it was.
+    """Run a command that is killed and resumed several times. Returns how often it was.
 
-    lines: of figures that an undisturbed run writes; a kill comes a moment after a certain number of them.
+    lines: of figures in an undisturbed run; a kill follows a moment after a certain number of them.
     """
     moments = random.Random(options.seed)
     kills = 0
@@ -112,12 +112,12 @@ def _killed(words: Sequence[str], out: Path, lines: int, options: VerifyOptions,
 
 
 def _lines(run: Path) -> int:
-    """How many lines of figures a run has written."""
+    """Number of lines of figures written by a run."""
     return sum(read_bytes(path).count(b"\n") for path in run.rglob(metrics_file.FILE))
 
 
 def compare(straight: Path, killed: Path) -> dict[str, Finding]:
-    """What two runs have made: every file of weights outside checkpoints, every figure that no clock decides."""
+    """Compare two runs: all weights outside of checkpoints, all figures that do not depend on a clock."""
     return {
         "weights": _equal(_weights(straight), _weights(killed)),
         "figures": _equal(_figures(straight), _figures(killed)),
@@ -130,13 +130,13 @@ def _equal(expected: dict[str, Any], found: dict[str, Any]) -> Finding:
 
 
 def _weights(run: Path) -> dict[str, str]:
-    """Digests by name; checkpoints hold what a later save has not removed, which a kill may change."""
+    """Digests by name, without checkpoints, since a kill may change which ones are kept."""
     files = [path for path in sorted(run.rglob(WEIGHTS)) if "checkpoints" not in path.parts]
     return {str(path.relative_to(run)): digest(path) for path in files}
 
 
 def _figures(run: Path) -> dict[str, float]:
-    """Held-out figures, tokens and FLOPs, by run, step and name; means over training steps begin anew where it does."""
+    """Held-out figures, tokens and FLOPs, by run, step and name; means over training steps restart with each resume."""
     return {
         f"{path.parent.relative_to(run)}, step {line['step']}, {name}": value
         for path in sorted(run.rglob(metrics_file.FILE))

@@ -24,16 +24,16 @@ from nlptool.runs import machine, metrics_file
 from nlptool.runs.metrics_file import last
 from nlptool.train import checkpoint
 
-VERSION = 5  # of what is asked; another one asks again
+VERSION = 5  # version of the probes; another one scores again
 Pairs = list[minimal_pairs.Pair]
 
 PAIR_TASKS: dict[str, Literal["order", "next"]] = {"sentence order": "order", "next sentence": "next"}
 
 
 def read_pairs(folder: Path, most: int, setups: Collection[PretrainSetup]) -> Pairs:
-    """All pairs to be scored, `most` of each file.
+    """All pairs to score, `most` of each file.
 
-    Raises DataError for what cannot be read, or is longer than one of the runs' models reads.
+    Raises DataError for an unreadable file, or a pair that exceeds the positions of a run's model.
     """
     files = minimal_pairs.read(folder, most)
     tokenizer = next(iter(setups)).tokenizer  # all read the same store
@@ -85,12 +85,12 @@ def evaluated(name: str, setup: PretrainSetup, pairs: Pairs, console: Console) -
 
 
 def _pretrained(exported: ExportSpec, setup: PretrainSetup) -> Pretrained:
-    """A checkpoint as if it had been read from the folder that it would be exported to."""
+    """A checkpoint as if it had been exported and read again."""
     return Pretrained(exported.config, setup.vocabulary.rows, exported.state)
 
 
 def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) -> dict[str, Any]:
-    """What one checkpoint gets in each probe that it can take."""
+    """The scores of one checkpoint for each probe that it supports."""
     objective = setup.objective()
     objective.load_state_dict(load_file(path / "model.safetensors"))
     scores: dict[str, Proportion] = {}
@@ -115,7 +115,7 @@ def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) ->
         for name, task in PAIR_TASKS.items():
             try:
                 scores[name] = pairs_scorer.accuracy(split, task, setup.stages[-1][0].sequence_length)
-            except DataError as error:  # of a held-out split without such pairs
+            except DataError as error:  # for a held-out split without such pairs
                 console.note(f"{name} is skipped: {error.message}")
     return {
         name: {"value": s.value, "low": s.interval[0], "high": s.interval[1], "of": s.total}
@@ -124,7 +124,7 @@ def _scores(setup: PretrainSetup, path: Path, pairs: Pairs, console: Console) ->
 
 
 def _cache_key(setup: PretrainSetup, path: Path, pairs: Pairs) -> str:
-    """Under which name a checkpoint's scores are kept: its weights and what was asked of them."""
+    """Cache key of a checkpoint's scores: its weights and the settings of the probes."""
     weights = digest(path / "model.safetensors")[:16]
     inputs = hashlib.sha256(
         json.dumps([VERSION, pairs, setup.stages[-1][0].sequence_length]).encode()

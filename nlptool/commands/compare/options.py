@@ -1,4 +1,4 @@
-"""`nlptool compare RECIPE ...`: the same corpus and the same budget for several recipes, then one table."""
+"""`nlptool compare RECIPE ...`: trains several recipes on the same corpus and budget, and compares them."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from nlptool.recipe import catalog
 from nlptool.train.config import PretrainConfig
 
 RESULT = "compare.json"
-"""The file in the output folder with all that is shown."""
+"""The file of all results in the output folder."""
 
 
 class ComparedRun(NamedTuple):
@@ -27,31 +27,31 @@ class ComparedRun(NamedTuple):
     """Name of the recipe's file, or the values that vary; runs of one name differ in their seeds."""
     recipe: Recipe
     values: dict[str, str] = {}  # noqa: RUF012  (never changed)
-    """What varies, by key, as it was written."""
+    """Varied keys with their values as written."""
     seeds: int = 1
-    """Runs of this name."""
+    """Number of runs of this name."""
 
     @property
     def title(self) -> str:
-        """What messages call it."""
+        """Title in messages."""
         return self.name if self.seeds == 1 else f"{self.name}, seed {self.recipe.seed}"
 
 
 class EvaluationOptions(NamedTuple):
-    """What every checkpoint, and the result of every run, is evaluated on."""
+    """Evaluations of every checkpoint, and of the result of every run."""
 
     minimal_pairs: Path | None
     """A folder of minimal pairs, JSON lines; None: none are scored."""
     limit: int
     """Pairs of each file."""
     suite: str | None
-    """Tasks that the result of every run is fine-tuned on: the path or name of a suite."""
+    """A suite, by path or name, on which the result of every run is fine-tuned."""
     data: str | None
     """The rows of these tasks, in place of the suite's own."""
 
 
 class Comparison(NamedTuple):
-    """What is compared, and where."""
+    """Recipes to compare, and the output folder."""
 
     runs: list[ComparedRun]
     options: EvaluationOptions
@@ -76,7 +76,7 @@ def resolve(
     console: Console,
     varied: Sweep = Sweep(),  # noqa: B008  (never changed)
 ) -> Comparison:
-    """Everything that is read and checked before the first run. Raises RecipeError, UsageError."""
+    """Read and check everything before the first run. Raises RecipeError, UsageError."""
     runs = read(recipes, changes, out, console, varied)
     require_equal(runs)
     return Comparison(
@@ -93,8 +93,8 @@ def read(
 ) -> list[ComparedRun]:
     """The recipes, each with all changes, values and seeds; each run gets a folder in `out`.
 
-    It is named after the recipe's file, or in a sweep after the values that vary; seeds lie below.
-    Raises RecipeError for what is wrong in one, UsageError for names that occur twice and sweeps that compare nothing.
+    Folders are named after the recipe's file, or in a sweep after the values that vary; seeds are subfolders. Raises
+    RecipeError for an invalid recipe, UsageError for duplicate names and sweeps that compare nothing.
     """
     if not recipes:
         raise UsageError("no recipe to compare", hint="e.g. nlptool compare recipes/compare/*.yaml")
@@ -129,7 +129,7 @@ def _load(path: Path, changes: Sequence[str], out: Path, console: Console) -> Re
 
 
 def _seeds(entry: ComparedRun, seeds: int | None, *, below: bool) -> Iterator[ComparedRun]:
-    """The run with each seed. below: in folders of their own, so that more seeds find those of now."""
+    """The run with each seed. below: in subfolders, so that runs with more seeds reuse existing ones."""
     for seed in range(seeds) if seeds is not None else [entry.recipe.seed]:
         out = Path(entry.recipe.out, f"seed-{seed}" if below else "")
         recipe = entry.recipe.model_copy(update={"seed": seed, "out": str(out)})
@@ -137,7 +137,7 @@ def _seeds(entry: ComparedRun, seeds: int | None, *, below: bool) -> Iterator[Co
 
 
 def _require_different(entries: Sequence[ComparedRun]) -> None:
-    """Raise UsageError for runs of one name, and for values that are written differently and are the same."""
+    """Raise UsageError for runs of one name, and for equal values that are written differently."""
     names = [(entry.name, entry.recipe.seed) for entry in entries]
     twice = sorted({name for name, seed in names if names.count((name, seed)) > 1})
     if twice:
@@ -170,7 +170,7 @@ def require_equal(entries: Sequence[ComparedRun]) -> None:
 
 
 def _budget(train: PretrainConfig) -> str:
-    """What a run may use: its budget, or where it counts steps the tokens in them."""
+    """The budget of a run; if it counts steps, their tokens."""
     if train.budget is not None:
         return str(train.budget)
     assert train.steps is not None  # the recipe has one of the two

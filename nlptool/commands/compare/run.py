@@ -1,4 +1,4 @@
-"""The working half of `compare`: train what is missing, probe every checkpoint, write the table."""
+"""Implementation of `compare`: trains missing runs, probes every checkpoint, writes the table."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ from nlptool.train.distributed import DistributedContext
 
 
 def dry_run(comparison: Comparison, options: Options, console: Console) -> None:
-    """What each run would take; trains nothing. Raises RecipeError for a budget that they do not all meet."""
+    """Show what each run would take, without training. Raises RecipeError for a budget that they do not all meet."""
     setups = {run.title: PretrainSetup(run.recipe) for run in comparison.runs}
     _require_budget_met(setups)
     rows = []
@@ -44,10 +44,10 @@ def dry_run(comparison: Comparison, options: Options, console: Console) -> None:
 
 
 def run(comparison: Comparison, options: Options, console: Console) -> None:
-    """Train, probe, write; what is done already is not done again. All ranks train, rank 0 does the rest."""
+    """Train, probe, write; finished parts are kept. All ranks train, rank 0 does the rest."""
     with launch.ranks(console) as context:
         context.world.on_rank0(lambda: folder.prepare_output_folder(comparison.out, options, holds=RESULT))
-        pairs = _checked(comparison)  # what is wrong is told now, not after hours
+        pairs = _checked(comparison)  # faults show now, not after hours
         for number, entry in enumerate(comparison.runs, start=1):
             console.note(f"run {number} of {len(comparison.runs)}: {entry.title}")
             _train(entry, options.overwrite, console, context.world)
@@ -57,7 +57,7 @@ def run(comparison: Comparison, options: Options, console: Console) -> None:
 
 
 def _checked(comparison: Comparison) -> checkpoint_scores.Pairs:
-    """The minimal pairs, once they and the budget have been found to suit all runs."""
+    """The minimal pairs, after checking that they and the budget suit all runs."""
     setups = {run.title: PretrainSetup(run.recipe) for run in comparison.runs}
     _require_budget_met(setups)
     evaluation = comparison.options
@@ -67,7 +67,7 @@ def _checked(comparison: Comparison) -> checkpoint_scores.Pairs:
 
 
 def _require_budget_met(setups: Mapping[str, PretrainSetup]) -> None:
-    """Raise RecipeError unless all runs end within 1 % of their budget, which is the same for all."""
+    """Raise RecipeError unless all runs end within 1 % of their common budget."""
     given = next(iter(setups.values())).train.budget
     if given is None or given.measure not in budget.UNITS:
         return
@@ -118,7 +118,7 @@ def _evaluate(
 
 
 def _train(entry: ComparedRun, overwrite: bool, console: Console, world: DistributedContext) -> None:
-    """Carry a run out, or as much of it as is missing."""
+    """Train a run, or the missing rest of it."""
     out = Path(entry.recipe.out)
     if not overwrite and world.on_rank0(lambda: _is_finished(entry, out)):
         console.note(f"{out}: is finished")

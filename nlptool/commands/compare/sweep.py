@@ -11,13 +11,13 @@ from nlptool.commands.tokenize.recipe import Recipe as StoreRecipe
 from nlptool.errors import UsageError
 
 OPENING, CLOSING, QUOTES = "[{", "]}", "'\""
-LONGEST = 80  # letters of a folder's name
+LONGEST = 80  # characters of a folder's name
 QUESTIONS = ("objective", "train.stages", "train.sequence_length")
 BUDGET = ("train.steps", "train.budget")
 
 
 class Variation(NamedTuple):
-    """A key and the values that it takes in turn, as they were written."""
+    """A key and its values, as written."""
 
     key: str
     values: tuple[str, ...]
@@ -29,16 +29,16 @@ class Cell(NamedTuple):
     name: str
     """E.g. `share=none,mask_rate=.15`."""
     values: dict[str, str]
-    """By key, as they were written."""
+    """By key, as written."""
 
     @property
     def changes(self) -> list[str]:
-        """As the command line has them."""
+        """As changes on a command line."""
         return [f"{key}={value}" for key, value in self.values.items()]
 
     @property
     def folder(self) -> str:
-        """Its name as that of a folder; a digest tells names apart that differ in signs which no folder has."""
+        """Its folder name; a digest distinguishes names that differ only in characters not allowed in folders."""
         plain = re.sub(r"[^\w.,=+-]+", "-", self.name)[:LONGEST]
         return (
             plain if plain == self.name else f"{plain}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
@@ -46,7 +46,7 @@ class Cell(NamedTuple):
 
 
 def read(given: Sequence[str]) -> list[Variation]:
-    """The variations of the command line. Raises UsageError for what is no sweep at an equal budget."""
+    """The variations of the command line. Raises UsageError for an invalid sweep, or one with unequal budgets."""
     found = [_variation(one) for one in given]
     keys = [variation.key for variation in found]
     for key in keys:
@@ -111,7 +111,7 @@ def _require_same_budget(key: str) -> None:
 
 
 def _split(text: str) -> Iterator[str]:
-    """The values between commas that stand in no bracket and no quotes."""
+    """Split the values at commas outside of brackets and quotes."""
     depth, quote, start = 0, "", 0
     for at, sign in enumerate(text):
         if quote:
@@ -127,7 +127,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def remark(variations: Sequence[Variation]) -> str | None:
-    """What to know of held-out losses where the varied keys say what is asked; None where these compare."""
+    """A note where the varied keys change the held-out task; None if held-out losses are comparable."""
     keys = [one.key for one in variations if one.key.startswith(QUESTIONS)]
     if not keys:
         return None

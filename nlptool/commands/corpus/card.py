@@ -1,4 +1,4 @@
-"""README.md of a corpus: a dataset card as the Hugging Face hub reads it."""
+"""README.md of a corpus: a dataset card for the Hugging Face hub."""
 
 import json
 from typing import Any
@@ -8,13 +8,13 @@ from nlptool.commands.corpus.setup import CorpusSetup
 from nlptool.formatting import bullets, counted, markdown
 
 HEAD = "---\n# nlptool corpus\n"
-"""How each card begins; the hub reads past the comment."""
+"""The beginning of each card; the hub ignores the comment."""
 SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
 MOST_LANGUAGES = 20
 
 
 def card(setup: CorpusSetup, report: dict[str, Any]) -> str:
-    """The card: what the hub must know, how the corpus was made, what every rule dropped."""
+    """The card: metadata of the hub, how the corpus was built, and what every rule dropped."""
     kept, read = report["kept"], report["read"]
     size = SIZES[min(max(len(str(kept["documents"])) - 3, 0), len(SIZES) - 1)]
     ending = "jsonl.zst" if setup.output.format == "jsonl.zst" else "parquet"

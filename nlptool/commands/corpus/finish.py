@@ -1,4 +1,4 @@
-"""The second and third phase of a corpus: duplicates, what is written, and what is said of it."""
+"""The second and third phase of a corpus: deduplication, output, and report."""
 
 import shutil
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ AGAIN = "make the corpus again with --overwrite"
 
 
 def finish(setup: CorpusSetup, tallies: Mapping[str, ReadStats], console: Console) -> dict[str, Any]:
-    """Make a corpus of stretches that are all done. The report. Raises DataError where no document is left."""
+    """Write a corpus from finished stretches; returns the report. Raises DataError where no document is left."""
     out = setup.out
     found = without_repeated_lines(setup, out, console)
     _require_any(out, engine.statistics(found.parts))
@@ -50,7 +50,7 @@ def finish(setup: CorpusSetup, tallies: Mapping[str, ReadStats], console: Consol
 
 
 def without_repeated_lines(setup: CorpusSetup, out: Path, console: Console) -> SecondPass:
-    """All stretches, without repeated lines where the recipe says so."""
+    """All stretches, without repeated lines if the recipe says so."""
     plan = setup.line_plan()
     if plan.repeated_lines is None:
         return SecondPass(engine.parts(out / STRETCHES), [])
@@ -65,7 +65,7 @@ def write(
     tallies: Mapping[str, ReadStats],
     console: Console,
 ) -> dict[str, Any]:
-    """Write data/, dropped/ and report.json. The report."""
+    """Write data/, dropped/ and report.json; returns the report."""
     parts, lines = stretches
     statistics = engine.statistics(parts)
     others = setup.against()

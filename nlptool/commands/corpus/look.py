@@ -1,4 +1,4 @@
-"""Looking before a run and after it: a sample through the blocks, what a rule dropped, what became of a document."""
+"""Inspection of a corpus: a sample through the blocks, a rule's effect, the result for one document."""
 
 import json
 import tempfile
@@ -23,11 +23,11 @@ from nlptool.formatting import counted
 from nlptool.text.corpus import ReadStats
 from nlptool.text.sources import CORPUS, File
 
-READ = 10  # documents that are read of a file for each that is drawn
+READ = 10  # documents read from a file for each one sampled
 
 
 def look(setup: CorpusSetup, view: View, options: Options, console: Console) -> None:
-    """Show what is asked for. Raises UsageError where there is no such corpus, rule or document."""
+    """Show the requested view. Raises UsageError where there is no such corpus, rule or document."""
     if view.urls:
         for url in setup.addresses():
             console.piece(f"{url}\n" if not options.json else f"{json.dumps(url)}\n")
@@ -86,7 +86,7 @@ def _show(
 
 
 def _sample(setup: CorpusSetup, count: int, out: Path, console: Console) -> dict[str, Any]:
-    """The report on a corpus that is made of a sample, in a folder that is left behind to be looked at."""
+    """The report on a corpus built from a sample, in a temporary folder."""
     found, notes = stretches.groups(setup.sources)
     console.notes(notes)
     tallies = {name: ReadStats() for name in setup.sources}
@@ -109,7 +109,7 @@ def _sample(setup: CorpusSetup, count: int, out: Path, console: Console) -> dict
 def _drawn(
     setup: CorpusSetup, found: list[stretches.Group], count: int, tallies: dict[str, ReadStats]
 ) -> Iterator[Document]:
-    """About `count` documents, spread over sources and files by their sizes; of a file those of the lowest hashes."""
+    """About `count` documents, distributed over sources and files by size; from a file those of the lowest hashes."""
     total = sum(group.size for group in found)
     for name, groups in groupby(found, key=lambda group: group.source):
         source, files = setup.sources[name], [file for group in groups for file in group.files]
@@ -142,7 +142,7 @@ def _documents(source: CorpusSource, name: str, file: File | None, tally: ReadSt
 
 
 def _document(setup: CorpusSetup, id: str, options: Options, console: Console) -> None:  # noqa: A002
-    """Read a document anew, and show what each block makes of it."""
+    """Read a document again, and show the effect of each block on it."""
     documents = list(_found(setup, id))
     if not documents:
         raise UsageError(
@@ -159,7 +159,7 @@ def _document(setup: CorpusSetup, id: str, options: Options, console: Console) -
 
 
 def _found(setup: CorpusSetup, id: str) -> Iterator[Document]:  # noqa: A002
-    """The documents of an id: several where a very long one was cut."""
+    """The documents of an id: several where a very long one was split."""
     groups, _ = stretches.groups(setup.sources)
     for group in groups:
         source = setup.sources[group.source]
@@ -176,7 +176,7 @@ def _found(setup: CorpusSetup, id: str) -> Iterator[Document]:  # noqa: A002
 
 
 def _result(setup: CorpusSetup, id: str, document: Document, passages: list[Passage]) -> str:  # noqa: A002
-    """What became of a document, in a sentence."""
+    """The result for a document, in a sentence."""
     last = passages[-1] if passages else None
     if last is not None and last.dropped is not None:
         return f"dropped by {last.dropped.rule}"

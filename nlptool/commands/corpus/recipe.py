@@ -31,7 +31,7 @@ from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
 
 
 class Decontaminate(DecontaminationRule):
-    """Benchmarks whose instances are cut out of the text."""
+    """Benchmarks whose instances are removed from the text."""
 
     tasks: Tasks = Field(description="prompted tasks: names such as lambada, or blocks with task and data")
     data: str | None = Field(
@@ -40,15 +40,15 @@ class Decontaminate(DecontaminationRule):
 
     @property
     def rule(self) -> DecontaminationRule:
-        """What is cut, without the tasks, which workers need not know."""
+        """The settings without the tasks, which workers do not need."""
         return DecontaminationRule(window=self.window, min_piece=self.min_piece, max_pieces=self.max_pieces)
 
 
 class Recipe(RecipeBlock):
-    """A corpus: documents that a model would be pretrained on."""
+    """A corpus of documents for pretraining."""
 
     sources: dict[str, CorpusSource] = Field(
-        min_length=1, description="where documents come from, by a name that their files in data/ bear"
+        min_length=1, description="sources of documents, by a name that their files in data/ get"
     )
     urls: Urls | None = Field(None, description="pages that are dropped by their address")
     links: Links | None = Field(None, description="pages that are kept for the links that lead to them")
@@ -60,11 +60,9 @@ class Recipe(RecipeBlock):
     quality: Quality | None = Field(
         None, description="which documents are kept by a classifier of their words"
     )
-    pii: Pii | None = Field(None, description="what is replaced of what names a person")
-    decontaminate: Decontaminate | None = Field(None, description="benchmarks that are cut out of the text")
-    repeated_lines: RepeatedLines | None = Field(
-        None, description="lines that are removed because many documents share them"
-    )
+    pii: Pii | None = Field(None, description="personal data to replace")
+    decontaminate: Decontaminate | None = Field(None, description="benchmarks to remove from the text")
+    repeated_lines: RepeatedLines | None = Field(None, description="repeated lines to remove")
     dedup: Dedup = Field(Dedup(), description="which documents count as duplicates")
     mix: Mix | None = Field(None, description="shares of the sources in what is kept")
     output: Output = Field(Output(), description="what is written")
@@ -90,7 +88,7 @@ class Recipe(RecipeBlock):
 
 
 def check(recipe: Recipe, command: str = "corpus") -> list[Problem]:
-    """Rules that look beyond a block; nothing heavy is imported."""
+    """Rules across blocks; nothing heavy is imported."""
     problems = []
     out = os.path.realpath(recipe.out)
     for name, source in recipe.sources.items():
@@ -139,7 +137,7 @@ def check(recipe: Recipe, command: str = "corpus") -> list[Problem]:
 
 
 def _named_sources(recipe: Recipe) -> list[Problem]:
-    """Blocks that name sources name those that there are."""
+    """Check that source names in blocks exist."""
     known, problems = ", ".join(recipe.sources), []
     if recipe.mix is not None:
         weights = recipe.mix.weights
@@ -160,18 +158,18 @@ def _named_sources(recipe: Recipe) -> list[Problem]:
 
 
 class View(NamedTuple):
-    """What is to be looked at."""
+    """What to look at."""
 
     sample: int | None = None
-    """Documents that the blocks are tried on; None: what a corpus holds."""
+    """Number of documents to try the blocks on; None: show an existing corpus."""
     rule: str | None = None
     id: str | None = None
     urls: bool = False
-    """The addresses that the links lead to."""
+    """Whether to print the URLs that links lead to."""
 
 
 class Work(NamedTuple):
-    """What the command line asks for."""
+    """The request of a command line."""
 
     recipe: Recipe
     shard: Shard = Shard(0, 1)
@@ -179,7 +177,7 @@ class Work(NamedTuple):
 
 
 def shard_of(given: str | None) -> Shard:
-    """`3/8` as a shard, the whole without. Raises UsageError."""
+    """`3/8` as a shard, without an argument all. Raises UsageError."""
     if given is None:
         return Shard(0, 1)
     number, _, of = given.partition("/")

@@ -1,4 +1,4 @@
-"""What a corpus says of itself: report.json, and its facts for people."""
+"""The report of a corpus: report.json, and its facts for people."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ LIKE: Shape = {
     "histograms?": {str: {"counts": [int], "bins": [float]}},
     "mix?": {str: {"share": float}},
 }
-"""What the readers of report.json rely on."""
+"""Required shape of report.json."""
 
 
 def summary(
@@ -33,9 +33,9 @@ def summary(
     found: Duplicates,
     verify: float | None,
 ) -> dict[str, Any]:
-    """The whole report: what came in and went out of each step, by rule, with histograms.
+    """The whole report: input and output of each step, by rule, with histograms.
 
-    verify: the least similarity at which a near duplicate is dropped.
+    verify: the smallest similarity at which a near duplicate is dropped.
     """
     read = {
         name: {
@@ -78,7 +78,7 @@ def summary(
 
 
 def _last_blocks(written: Written) -> dict[str, dict[str, Any]]:
-    """What went into the search for duplicates and the mixture, and what they dropped, by rule."""
+    """Input of deduplication and mixing, and what they dropped, by rule."""
     entered, dropped = (written.entered, written.entered_bytes), (written.dropped, written.dropped_bytes)
     blocks = {"dedup": _block(entered, *(dict(sorted(found.items())) for found in dropped))}
     if written.mixed_out:
@@ -102,7 +102,7 @@ def _block(
 
 
 def _rules(blocks: dict[str, Any], histograms: dict[str, Any]) -> dict[str, Any]:
-    """Each rule, those that dropped nothing too, in the order in which documents meet them."""
+    """All rules, also those that dropped nothing, in the order in which documents meet them."""
     found: dict[str, Any] = {}
     for name, block in blocks.items():
         measured = [rule for rule in histograms if rule.partition(".")[0] == name]
@@ -127,7 +127,7 @@ def _natural(rule: str) -> list[tuple[int, str]]:
 
 
 def facts_of(report: dict[str, Any]) -> dict[str, Any]:
-    """What a report says, for people."""
+    """The facts of a report, for people."""
     read, kept = report["read"]["documents"], report["kept"]
     shown: dict[str, Any] = {
         "documents read": read,

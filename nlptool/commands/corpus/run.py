@@ -1,4 +1,4 @@
-"""The working half of `corpus`."""
+"""Implementation of `corpus`."""
 
 import shutil
 import time
@@ -28,7 +28,7 @@ INPUT = "input.json"
 
 
 def dry_run(work: Work, options: Options, console: Console) -> None:
-    """Look for everything that would be read."""
+    """Check all sources."""
     recipe, setup = work.recipe, CorpusSetup(work.recipe)
     found, notes = stretches.groups(recipe.sources)
     console.notes(notes)
@@ -65,7 +65,7 @@ def dry_run(work: Work, options: Options, console: Console) -> None:
 
 
 def _of_all_documents(recipe: Recipe) -> dict[str, str]:
-    """The steps that look at all documents together, for people."""
+    """The steps over all documents, for people."""
     minhash, shown = recipe.dedup.minhash, {}
     if recipe.repeated_lines is not None:
         most = counted(recipe.repeated_lines.max_documents, "documents")
@@ -82,7 +82,7 @@ def _of_all_documents(recipe: Recipe) -> dict[str, str]:
 
 
 def run(work: Work, options: Options, console: Console) -> None:
-    """Make the corpus, or of a shard its part of the first phase; what is done already is kept."""
+    """Build the corpus, or a shard's part of the first phase; finished parts are kept."""
     recipe, shard, view = work
     setup = CorpusSetup(recipe)
     out = setup.out
@@ -95,7 +95,7 @@ def run(work: Work, options: Options, console: Console) -> None:
     resumed = _resumed(out, recipe, options)
     shards.require_ended(out)
     if resumed and (out / CORPUS).is_file():
-        shutil.rmtree(out / STRETCHES, ignore_errors=True)  # which a kill may have left behind the last file
+        shutil.rmtree(out / STRETCHES, ignore_errors=True)  # which a kill may have left after the last file
         console.note(f"{out}: is finished, nothing to do")
         views.show_report(out, read_json(out / REPORT, dict, AGAIN, LIKE), options, console)
         return
@@ -135,7 +135,7 @@ def _shard(work: Work, options: Options, console: Console) -> None:
 
 
 def _resumed(out: Path, recipe: Recipe, options: Options) -> bool:
-    """Whether `out` holds this corpus, begun or finished. Raises UsageError where it holds another one."""
+    """Whether `out` holds this corpus, started or finished. Raises UsageError where it holds another one."""
     previous = folder.prepare_output_folder(out, options, recipe=recipe)
     if previous is None or not (previous / "recipe.yaml").is_file():
         return False
@@ -146,7 +146,7 @@ def _resumed(out: Path, recipe: Recipe, options: Options) -> bool:
 def _stretches(
     setup: CorpusSetup, found: list[Group], shard: Shard, console: Console
 ) -> dict[str, ReadStats]:
-    """The first phase: all stretches that are not done yet."""
+    """The first phase: all unfinished stretches."""
     work = setup.out / STRETCHES
     work.mkdir(exist_ok=True)
     classifier = setup.classifier(console, keep=True)
@@ -157,7 +157,7 @@ def _stretches(
 
 
 def _require_same_input(path: Path, found: list[Group], against: tuple[str, ...]) -> None:
-    """Keep what is read, and raise DataError where a run that is resumed began with something else."""
+    """Record the input, or raise DataError where a resumed run started with another one."""
     now = [[group.source, *([str(file.path), file.size] for file in group.files)] for group in found]
     now += [["dedup.against", [name, file_digest(Path(name) / CORPUS)]] for name in against]
     try:

@@ -1,4 +1,4 @@
-"""A checked recipe made into what workers do, and what is said of it."""
+"""A checked recipe as a plan for workers, with descriptions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,27 +27,27 @@ QUALITY = "quality"
 
 
 class CorpusSetup:
-    """What making a corpus needs of its recipe."""
+    """Everything that building a corpus needs of its recipe."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self.sources, self.dedup, self.mix = recipe.sources, recipe.dedup, recipe.mix
         self.output, self.seed = recipe.output, recipe.seed
         self.quality_facts: dict[str, Any] | None = None
-        """What the classifier was trained on and how well it does, once there is one."""
+        """Training data and accuracy of the classifier, once there is one."""
         self.out = Path(recipe.out)
         self.name = self.out.resolve().name
         self.written = dump_given(recipe.model_copy(update={"workers": None}))
-        """The recipe as YAML, without defaults and without what changes nothing."""
+        """The recipe as YAML, without defaults and without keys that have no effect."""
         self.digest = digest(recipe.model_copy(update={"workers": None, "out": ""}))
         self.replaced = [key for key, how in recipe.pii or () if how == "replace"]
-        """What of personal data is replaced."""
+        """The kinds of personal data that are replaced."""
         self.workers = recipe.workers or cpus()
 
     def classifier(self, console: Console, *, keep: bool) -> Classifier | None:
-        """The classifier of the block `quality`: the recipe's, or the corpus's own, trained where there is none yet.
+        """The classifier of the block `quality`: the recipe's, or the corpus's own, which is trained if necessary.
 
-        keep: write it into the corpus, where a later run finds it. Raises DataError for samples that are not there.
+        keep: write it into the corpus for later runs. Raises DataError for missing samples.
         """
         quality, own = self._recipe.quality, self.out / QUALITY
         if quality is None:
@@ -74,7 +74,7 @@ class CorpusSetup:
         return found
 
     def against(self) -> list[Indexed]:
-        """The other corpora that duplicates are searched in. Raises DataError, UsageError where that cannot be."""
+        """The other corpora for deduplication. Raises DataError or UsageError for an unsuitable one."""
         return [Indexed(Path(name), self.dedup.minhash) for name in self.dedup.against]
 
     def addresses(self) -> Iterator[str]:
@@ -88,7 +88,7 @@ class CorpusSetup:
                 yield url
 
     def require_samples(self) -> None:
-        """Raise DataError where the classifier, or what it would learn from, is not there."""
+        """Raise DataError where the classifier, or its training samples, are missing."""
         quality = self._recipe.quality
         if quality is None:
             return
@@ -100,7 +100,7 @@ class CorpusSetup:
                     corpus.find(source)
 
     def plan(self, classifier: Classifier | None = None) -> Blocks:
-        """What workers do. Raises DataError where a benchmark is not there, UsageError where a package is not."""
+        """The plan of workers. Raises DataError for a missing benchmark, UsageError for a missing package."""
         recipe, cut = self._recipe, self._recipe.decontaminate
         plan = Blocks(
             filters=recipe.filters,
@@ -121,23 +121,23 @@ class CorpusSetup:
             benchmarks=() if cut is None else tuple(_benchmarks(cut)),
             repeated_lines=recipe.repeated_lines,
         )
-        list(blocks(plan))  # what is missing is told before anything is read
+        list(blocks(plan))  # reported before anything is read
         return plan
 
     def line_plan(self) -> Blocks:
-        """What removing repeated lines needs to know; no other block is in it."""
+        """The plan for removing repeated lines, without any other block."""
         recipe = self._recipe
         return Blocks(
             Filters(), recipe.dedup, recipe.output.dropped, recipe.seed, repeated_lines=recipe.repeated_lines
         )
 
     def keeping_all(self) -> "CorpusSetup":
-        """The same by one process, but all that is dropped is kept to be looked at."""
+        """The same with one process, keeping everything that is dropped for inspection."""
         output = self.output.model_copy(update={"dropped": 1.0})
         return CorpusSetup(self._recipe.model_copy(update={"output": output, "workers": 1}))
 
     def description(self, rule: str) -> str:
-        """What a rule is, as its key in the recipe says; empty where a block is one rule."""
+        """The description of a rule, from its recipe key; empty where a block is one rule."""
         name, _, key = rule.partition(".")
         block: RecipeBlock | None = getattr(self._recipe.filters, name, None) or getattr(
             self._recipe, name, None

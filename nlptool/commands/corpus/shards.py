@@ -1,7 +1,7 @@
-"""Shards of one corpus at work at the same time: each has a lock of its own, and the run that writes comes after all.
+"""Shards of one corpus that work at the same time: each has its lock, and a final run writes the corpus.
 
-OUT/stretches/.shard-3-of-8/ holds the lock of a shard, as OUT does that of a whole run. A shard takes the lock of OUT
-for the moment in which it begins.
+OUT/stretches/.shard-3-of-8/ has the lock of a shard, like OUT that of a whole run. A shard holds the lock of OUT
+only while it starts.
 """
 
 import time
@@ -13,13 +13,13 @@ from nlptool.errors import UsageError
 from nlptool.runs import lock
 
 STRETCHES = "stretches"
-PATIENCE = 30.0  # seconds in which another shard has begun
+PATIENCE = 30.0  # seconds to wait for another shard's start
 
 
 def join(out: Path, shard: Shard, begin: Callable[[], None]) -> None:
-    """Take a shard's part of the work. begin: makes the folder, or sees that it holds the same corpus.
+    """Start a shard's part of the work. begin: creates the folder, or checks that it holds the same corpus.
 
-    Raises UsageError where another process has this part, writes the corpus, or shares the work out otherwise.
+    Raises UsageError where another process has this part, writes the corpus, or uses another number of shards.
     """
     own = f".shard-{shard.number + 1}-of-{shard.of}"
     _hold(out)
@@ -34,7 +34,7 @@ def join(out: Path, shard: Shard, begin: Callable[[], None]) -> None:
 
 
 def require_ended(out: Path) -> None:
-    """Raise UsageError where a shard is still at work."""
+    """Raise UsageError where a shard is still running."""
     for path in _others(out):
         lock.require_free(path)
 
@@ -44,7 +44,7 @@ def _others(out: Path) -> list[Path]:
 
 
 def _hold(out: Path) -> None:
-    """The lock of the folder, which another shard may have for the moment in which it begins."""
+    """Take the lock of the folder, which another shard may hold while it starts."""
     until = time.monotonic() + PATIENCE
     while True:
         try:

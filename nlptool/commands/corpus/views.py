@@ -1,4 +1,4 @@
-"""A corpus's report, one rule of it, and the way of one document, for people and for programs."""
+"""Views of a corpus's report: overview, one rule, and the steps of one document, for people and for programs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +9,14 @@ from nlptool.console import Console, Options
 from nlptool.corpus.pipeline import Passage
 from nlptool.formatting import brief, significant
 
-SHOWN = 5  # samples
+SHOWN = 5  # samples shown
 EXCERPT = 300  # characters of a sample
-BAR = 30  # characters of the longest bar
-ROWS = 26  # bins of a histogram, at most
+BAR = 30  # length of the longest bar in characters
+ROWS = 26  # most bins of a histogram
 
 
 def show_report(out: str | Path, report: dict[str, Any], options: Options, console: Console) -> None:
-    """All blocks and rules in short. out: the corpus, or what else the report is on."""
+    """An overview of all blocks and rules. out: the corpus, or a title of the report."""
     if options.json:
         console.json(report | {"out": str(out)})
         return
@@ -35,7 +35,7 @@ def show_rule(
     options: Options,
     console: Console,
 ) -> None:
-    """A rule's figures with its limit, and documents that it dropped. description: what the rule is; may be empty."""
+    """A rule's figures with its limit, and documents that it dropped. description: of the rule; may be empty."""
     found, shape = report["rules"][rule], report["histograms"].get(rule)
     if options.json:
         console.json({"rule": rule} | found | {"histogram": shape, "samples": samples})
@@ -54,7 +54,7 @@ def show_rule(
 
 
 def _bars(shape: dict[str, Any], found: dict[str, Any]) -> list[tuple[str, int, str]]:
-    """The bins that hold anything, some put together where they are many; x after a bar: beyond the limit."""
+    """The nonempty bins, merged if there are many; x after a bar: beyond the limit."""
     counts, bins = shape["counts"], [*shape["bins"], None]
     used = [number for number, count in enumerate(counts) if count] or [0]
     wide = -(-(used[-1] + 1 - used[0]) // ROWS)
@@ -84,7 +84,7 @@ def show_passages(
     options: Options,
     console: Console,
 ) -> None:
-    """One document's way through the blocks. result: what became of it behind them."""
+    """The steps of one document through the blocks. result: the outcome."""
     if options.json:
         console.json({"id": id, "blocks": [_record(one) for one in passages], "result": result})
         return

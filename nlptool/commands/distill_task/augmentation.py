@@ -1,4 +1,4 @@
-"""Copies of a task's training rows, some words replaced: encoded in the place of the rows, in bounded memory."""
+"""Augmented copies of a task's training rows, encoded in bounded memory."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -21,18 +21,18 @@ from nlptool.models.base import Decoder, Encoder
 from nlptool.text.tabular import Example, Row
 from nlptool.text.tokenizer import Tokenizer
 
-TOGETHER = 64  # rows whose candidates are found together
-SEED = 0  # of the copies, which all runs of a recipe share
+TOGETHER = 64  # rows whose candidates are computed at once
+SEED = 0  # seed of the copies, common to all runs of a recipe
 
 
 class AugmentingEncoder:
-    """Writes a split as the task does, but the training rows with their copies; TaskObjective.encode."""
+    """Writes splits like the task, but training rows with their copies; a TaskObjective.encode."""
 
     def __init__(self, augment: Augment, setup: FinetuneSetup, teacher: FinetunedTeacher) -> None:
         self.augment, self.setup, self.teacher = augment, setup, teacher
 
     def __call__(self, rows: Iterable[Row], tokenizer: Tokenizer, prefix: Path, *, labelled: bool) -> int:
-        """Write a split at `prefix`, which is named after it; returns how many rows there are, copies included."""
+        """Write a split at `prefix`, which is named after it, and return the number of rows, copies included."""
         if prefix.name != self.setup.task.train:
             return self.setup.shape.encode(rows, tokenizer, prefix, labelled=labelled)
         examples = (self._example(row) for row in rows)
@@ -49,7 +49,7 @@ class AugmentingEncoder:
                 )
 
     def _replacements(self) -> ReplacementCandidates:
-        """Words and their candidates, by the masked language model or else by the teacher."""
+        """Words and their candidates, from the masked language model or else from the teacher."""
         number, examples = self.augment.candidates, map(self._example, self._rows())
         words = frequent(text for example in examples for text in _texts(example))
         device = next(self.teacher.objective.parameters()).device

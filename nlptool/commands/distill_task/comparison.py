@@ -1,4 +1,4 @@
-"""What a student is worth beside its teacher: size, speed on this machine, and the share of the score that it keeps.
+"""Compares a student with its teacher: size, speed on this machine, and share of the score.
 
 OUT/scores.json     all figures
 OUT/retention.md    the table
@@ -31,7 +31,7 @@ LIKE: Shape = {
         "faster": {"one": float, "many": float}, "mean": {str: float}, "std": {str: float}, "kept": {str: float},
     }},
 }  # fmt: skip
-"""What is relied on of scores.json."""
+"""Required shape of scores.json."""
 
 
 def measured(
@@ -41,10 +41,10 @@ def measured(
     found: dict[str, list[dict[str, Any]]],
     out: Path,
 ) -> dict[str, Any]:
-    """Measure the teacher and the student, and write down all figures.
+    """Measure the teacher and the student, and write all figures.
 
-    setup: the student's. teacher: its figures. found: what each seed has reached, of `student`, and of
-    `baseline_student`, which is as large and as fast as the student.
+    setup: the student's. teacher: its figures. found: the scores of each seed, of `student`, and of
+    `baseline_student`, which has the student's size and speed.
     """
     single, several = (_middle(setup, subjects["teacher"], rows) for rows in (1, latency.ROWS))
     models_timed = {name: TimedModel(objective, objective.predict) for name, objective in subjects.items()}
@@ -81,7 +81,7 @@ def measured(
 
 
 def kept(found: dict[str, list[dict[str, Any]]], out: Path) -> dict[str, Any] | None:
-    """What `measured` has written of these runs, so that a time is not taken again; None where it is not there."""
+    """The figures written by `measured` for these runs, so that times are not measured twice; None if missing."""
     result = read_or_recompute(out / SCORES, dict, LIKE)
     if result is None or any(
         result["models"].get(name, {}).get("runs") != runs for name, runs in found.items()
@@ -130,7 +130,7 @@ def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def report(result: dict[str, Any], console: Console) -> None:
-    """The table, on stdout."""
+    """Print the table on stdout."""
     columns, rows = table(result)
     counts = counted_each(result["rows"], "rows")
     console.table(columns, rows, title=f"{result['out']}: {counts}; {result['caption']}")
@@ -142,7 +142,7 @@ def report(result: dict[str, Any], console: Console) -> None:
 
 
 def _middle(setup: FinetuneSetup, objective: TaskObjective, number: int) -> Batch:
-    """Validation rows of middling length."""
+    """Validation rows of medium length."""
     rows = setup.splits[setup.task.validation[0]]
     order = np.argsort(rows.lengths, kind="stable")
     first = max(0, (len(order) - number) // 2)

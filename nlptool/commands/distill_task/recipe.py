@@ -34,10 +34,10 @@ class Augment(RecipeBlock):
 
 
 class Recipe(RecipeBlock):
-    """One distillation, or several with different seeds: intermediate layers first, then answers.
+    """One distillation, or several with different seeds: intermediate layers first, then predictions.
 
-    FLOPs are those of each stage's steps; in the first one the teacher reads each batch, too. The answers that the
-    second one learns are asked for once, for all its epochs and seeds, and this reading is in no run's FLOPs.
+    FLOPs are those of each stage's steps; in the first one the teacher reads each batch, too. Its logits for the
+    second stage are computed once, for all epochs and seeds, and this is not in any run's FLOPs.
     """
 
     replaces = MappingProxyType(
@@ -106,7 +106,7 @@ class Recipe(RecipeBlock):
         return self
 
     def tuning(self, train: FinetuneConfig, start: str, out: Path) -> finetune.Recipe:
-        """The recipe of one stage, as fine-tuning has it."""
+        """The recipe of one stage in the form of fine-tuning."""
         shared = {
             name: getattr(self, name) for name in ("task", "data", "dropout", "evaluate", "seeds", "track")
         }

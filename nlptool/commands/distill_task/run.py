@@ -1,4 +1,4 @@
-"""The heavy half of `distill-task`: a fine-tuned teacher, a student, two stages, and what the student is worth.
+"""Implementation of `distill-task`: a fine-tuned teacher, a student, two stages, and a comparison.
 
 OUT/recipe.yaml, command.txt, environment.json   as in every run folder
 OUT/rows/                  encoded rows, with their copies
@@ -52,7 +52,7 @@ from nlptool.train.interrupts import SignalHandler
 from nlptool.train.trainer import State, held_out
 
 STAGES = ("intermediate", "prediction")
-PART = 1024  # tokens at once where layers are compared, which pads the rows of a part to its longest
+PART = 1024  # most tokens of a batch where layers are compared, since the rows of a part are padded to its longest
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
@@ -66,7 +66,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 class _Runs:
-    """One process's part in the runs of a recipe."""
+    """One process's part in all runs of a recipe."""
 
     def __init__(self, recipe: Recipe, options: Options, context: RunContext) -> None:
         self.recipe, self.context, self.out = recipe, context, Path(recipe.out)
@@ -86,7 +86,7 @@ class _Runs:
         self.world.on_rank0(lambda: self._begin(overwrite=options.overwrite))
 
     def all(self) -> dict[str, Any]:
-        """Every stage with every seed, and what came of it."""
+        """Run every stage with every seed, and return the results."""
         recipe = self.recipe
         starts = dict.fromkeys(recipe.seeds, self.start)
         if recipe.intermediate is not None:
@@ -112,7 +112,7 @@ class _Runs:
         return self.world.on_rank0(lambda: comparison.measured(setup, subjects, teacher, found, self.out))
 
     def _setup(self, train: FinetuneConfig, start: str, stage: str) -> FinetuneSetup:
-        """The student of a stage on its rows; the baseline student has no copies of them, whose labels may be false."""
+        """The student of a stage with its rows; the baseline student has no copies, whose labels may be wrong."""
         setup, rows = student_setup(self.recipe, train, start, self.out / stage), self.out / "rows"
         if stage == "baseline_student" and self.recipe.augment is not None:
             rows = self.out / stage / "rows"
@@ -121,9 +121,9 @@ class _Runs:
         return setup
 
     def _train_intermediate(self, setup: FinetuneSetup, train: FinetuneConfig, seed: int) -> str:
-        """The first stage; returns the folder of what it has made."""
+        """The first stage; returns the folder of its result."""
         out = self.out / "intermediate" / f"seed-{seed}"
-        later = {"prediction": FinetuneConfig(), "baseline_student": False}  # which change nothing here
+        later = {"prediction": FinetuneConfig(), "baseline_student": False}  # they have no effect here
         recipe = self.recipe.model_copy(update={"seeds": (seed,), "out": str(out), **later})
         final = out / "final"
         if run_state.has_ended(out):
@@ -172,9 +172,10 @@ class _Runs:
         return finetuning.one_seed(tuning, setup, seed, self.options, self.context, teacher_logits_NW)
 
     def _baselines(self, steps: int, epoch: int) -> list[dict[str, Any]]:
-        """The student without its teacher: the rows as they are, their labels, and as many steps as both stages.
+        """The student without its teacher: original rows, their labels, and as many steps as both stages.
 
-        epoch: of the student, which may read copies; after as many steps both are scored, and the best may be chosen.
+        epoch: steps of the student's epoch, which may include copies; after as many steps both are evaluated, and
+        the best may be chosen.
         """
         recipe = self.recipe
         if recipe.intermediate is not None:
@@ -187,7 +188,7 @@ class _Runs:
         return [self._tune(setup, seed) for seed in recipe.seeds]
 
     def _begin(self, *, overwrite: bool) -> None:
-        """Write down what is run, make the student and encode the rows."""
+        """Record the start, initialise the student and encode the rows."""
         recipe, models = self.recipe, self._models()
         if self.source is not None and (self.out / "recipe.yaml").exists():
             ahead = [stage for at, stage in enumerate(STAGES) if not self._have_begun(STAGES[at:])]
@@ -206,7 +207,7 @@ class _Runs:
         prepare(self.recipe, self.teacher, out, self.console)
 
     def _models(self) -> dict[str, Path]:
-        """The models that the runs begin from or ask."""
+        """The models that the runs start from or read."""
         recipe, found = self.recipe, {"teacher": self.teacher.setup.folder}
         if recipe.init_from is not None:
             found["init_from"] = hub.folder(recipe.init_from)
@@ -218,7 +219,7 @@ class _Runs:
         return any(list(self.out.glob(f"{stage}/seed-*")) for stage in (*stages, "baseline_student"))
 
     def _require_finished_alike(self, changed: Sequence[Change]) -> None:
-        """Raise UsageError where a stage that is finished would be said to have been trained in another way."""
+        """Raise UsageError where a finished stage was trained in another way."""
         for stage, done in (("intermediate", "final"), ("prediction", "scores.json")):
             own = [change for change in changed if change.path.startswith(f"{stage}.")]
             for finished in self.out.glob(f"{stage}/seed-*/{done}") if own else ():
@@ -229,11 +230,11 @@ class _Runs:
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Read and check every row, then say what the runs would take; writes nothing."""
+    """Read and check every row, then show what the runs would take; writes nothing."""
     teacher = open_teacher(recipe)
     require(recipe, teacher)
     brief = recipe
-    if recipe.augment is not None:  # about as many copies, without what a masked language model would take
+    if recipe.augment is not None:  # about as many copies, without running the masked language model
         brief = recipe.model_copy(update={"augment": recipe.augment.model_copy(update={"model": None})})
     with tempfile.TemporaryDirectory() as aside:
         out = Path(aside)

@@ -1,4 +1,4 @@
-"""The teacher and the student of a recipe: what the student starts from and reads, and whether it can be taught."""
+"""The teacher and the student of a recipe: initialisation, rows, compatibility."""
 
 from pathlib import Path
 
@@ -22,13 +22,13 @@ from nlptool.train.estimate import shapes_only
 
 
 def open_teacher(recipe: Recipe) -> FinetunedTeacher:
-    """The fine-tuned model that the recipe names. Raises DataError where it does not know the task."""
+    """The fine-tuned model of the recipe. Raises DataError where its task differs."""
     tuning = recipe.tuning(recipe.prediction, recipe.teacher, Path(recipe.out))
     return FinetunedTeacher(FinetuneSetup(tuning, whole=True))
 
 
 def require(recipe: Recipe, teacher: FinetunedTeacher) -> None:
-    """Raise DataError or UsageError unless the teacher can teach the student; nothing is written."""
+    """Raise DataError or UsageError unless the teacher suits the student; nothing is written."""
     if recipe.augment is not None and recipe.augment.model is not None:
         FillMask(hub.folder(recipe.augment.model))
     if recipe.layers is not None:
@@ -50,12 +50,12 @@ def require(recipe: Recipe, teacher: FinetunedTeacher) -> None:
 
 
 def initial_student(recipe: Recipe, out: Path) -> str:
-    """The folder that the student starts from."""
+    """The folder that the student is initialised from."""
     return recipe.init_from or str(out / "start")
 
 
 def prepare(recipe: Recipe, teacher: FinetunedTeacher, out: Path, console: Console) -> None:
-    """Make the student, unless it is there as it was made, and encode the rows."""
+    """Initialise the student, unless it exists unchanged, and encode the rows."""
     start = out / "start"
     why = weights_record.changed(start) if start.exists() else None
     if why:
@@ -71,7 +71,7 @@ def prepare(recipe: Recipe, teacher: FinetunedTeacher, out: Path, console: Conso
 
 
 def student_setup(recipe: Recipe, train: FinetuneConfig, start: str, out: Path) -> FinetuneSetup:
-    """The student of one stage. Its head is taken over where it is the teacher's own."""
+    """The student of one stage. Its head is kept if it comes from the teacher."""
     stage = "intermediate" if train is recipe.intermediate else "prediction"
     return FinetuneSetup(recipe.tuning(train, start, out), whole=recipe.layers is not None, stage=stage)
 
@@ -88,7 +88,7 @@ def intermediate_objective(own: TaskObjective, teacher: TaskObjective) -> Interm
 
 
 def _require_same_kind(teacher: FinetuneSetup, student: ModelConfig, name: str) -> None:
-    """Raise UsageError unless both are encoders, or both decoders, which read rows otherwise. name: the student's."""
+    """Raise UsageError unless both are encoders or both are decoders, whose rows differ. name: the student's."""
     if student.kind != teacher.model.kind:
         articles = {"encoder": "an encoder", "decoder": "a decoder"}
         raise UsageError(
@@ -99,7 +99,7 @@ def _require_same_kind(teacher: FinetuneSetup, student: ModelConfig, name: str) 
 
 
 def _require_same_vocabulary(teacher: FinetuneSetup, student: FinetuneSetup) -> None:
-    """Raise DataError unless both read a text as the same tokens, with the same ones around it."""
+    """Raise DataError unless both tokenize texts equally, with the same special tokens around them."""
     if other := tokenizer_json.difference(student.tokenizer, teacher.tokenizer):
         raise DataError(
             f"{student.start} and {teacher.start} have different tokenizers: {other}",

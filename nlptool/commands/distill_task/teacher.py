@@ -1,4 +1,4 @@
-"""A model that knows a labelled task: its logits of rows, and a student made of its layers."""
+"""A fine-tuned teacher: its logits, and a student initialised from its layers."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ PROVENANCE = "teacher.json"
 
 
 class FinetunedTeacher:
-    """A fine-tuned model. Raises DataError where it does not know the task, or knows other classes."""
+    """A fine-tuned model. Raises DataError where its task or classes differ."""
 
     def __init__(self, setup: FinetuneSetup) -> None:
         self.setup = setup
@@ -39,24 +39,24 @@ class FinetunedTeacher:
 
     @property
     def layers(self) -> int:
-        """How many it has."""
+        """Number of layers."""
         return self.setup.model.layers
 
     def part(self, layers: int) -> dict[str, Tensor]:
-        """So many of its layers, with its head. Raises UsageError where it has fewer, or shares their weights."""
+        """A model of its layers, with its head. Raises UsageError where it has fewer, or shares their weights."""
         try:
             return select_layers(self.setup.state, evenly_spaced_layers(self.layers, layers))
         except ValueError as error:
             raise UsageError(f"layers: {error}", hint="or name a student: init_from=FOLDER") from error
 
     def write(self, layers: int, path: Path) -> None:
-        """Write that part as a Hugging Face folder."""
+        """Write that model as a Hugging Face folder."""
         model = self.setup.model.model_copy(update={"layers": layers})
         spec = self.objective.folders(model)[""]._replace(state=self.part(layers))
         self._write(spec, path, self.setup.pretrained_positions)
 
     def untrained(self, model: ModelConfig) -> TaskObjective:
-        """Another model for the task, with random weights, that reads the same tokens."""
+        """Another model for the task, with random weights and the same tokenizer."""
         setup = self.setup
         return setup.task.build(model, setup.vocabulary, setup.dropout.head)
 
@@ -72,7 +72,7 @@ class FinetunedTeacher:
             weights_record.stamp(aside, weights_record.Stamp(0, 0))
 
     def predict_split(self, student: FinetuneSetup, split: str, context: RunContext) -> Numbers:
-        """Its logits of the rows of a split as a student reads them, [N, W]."""
+        """Its logits for the rows of a split as encoded for a student, [N, W]."""
         console, world, signals = context
         objective, rows, train = self.objective, student.splits[split], student.train
         source = SequentialBatches(
@@ -91,9 +91,9 @@ class FinetunedTeacher:
         return logits.numpy()
 
     def training_logits(self, student: FinetuneSetup, out: Path, context: RunContext) -> Tensor:
-        """Its logits of the training rows, [N, W], float32; out/teacher.npy caches them for a run that is resumed."""
+        """Its logits for the training rows, [N, W], float32; cached in out/teacher.npy for resumed runs."""
         path, provenance = out / "teacher.npy", out / PROVENANCE
-        facts = {"length": student.train.sequence_length}  # the teacher and the rows stay
+        facts = {"length": student.train.sequence_length}  # teacher and rows stay the same
         if not _is_cached(path, provenance, facts):
             logits = self.predict_split(student, student.task.train, context)
             with context.signals.shield():
@@ -102,14 +102,14 @@ class FinetunedTeacher:
 
 
 def _write(logits: Numbers, path: Path, provenance: Path, facts: dict[str, Any]) -> None:
-    """The logits, then what they are of and the file's digest."""
+    """Write the logits, then their provenance and the file's digest."""
     with replacing(path, "wb") as file:
         np.save(file, logits.astype(np.float32))
     write_json(provenance, facts | {"sha256": digest(path)})
 
 
 def _is_cached(path: Path, provenance: Path, facts: dict[str, Any]) -> bool:
-    """Whether the logits are there as they were written; if not, they are computed again."""
+    """Whether intact logits are cached; if not, they are computed again."""
     known = read_or_recompute(provenance, dict)
     if known is None or any(known.get(key) != value for key, value in facts.items()):
         return False
@@ -119,7 +119,7 @@ def _is_cached(path: Path, provenance: Path, facts: dict[str, Any]) -> bool:
 
 
 def fault(provenance: Path) -> str | None:
-    """Why the logits beside a teacher.json are not as they were written; None where they are."""
+    """Why the logits beside a teacher.json are damaged; None if they are not."""
     path = provenance.with_suffix(".npy")
     try:
         same = read_json(provenance, dict).get("sha256") == digest(path)
@@ -131,7 +131,7 @@ def fault(provenance: Path) -> str | None:
 
 
 class _Watched:
-    """Batches, and a bar that counts those that have been asked for."""
+    """Batches, with a progress bar."""
 
     def __init__(self, source: SequentialBatches, bar: Progress) -> None:
         self.source, self.bar = source, bar

@@ -1,4 +1,4 @@
-"""What may be asked of `nlptool embed`. Nothing heavy here."""
+"""Options of `nlptool embed`. Nothing heavy here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ SUFFIXES = (".parquet", ".npy")
 
 @dataclass(frozen=True)
 class EmbedOptions:
-    """Which texts, and what of the model's hidden states is their vector."""
+    """Texts, and how their embeddings are computed."""
 
     text: str | None
     file: str | None
@@ -26,12 +26,12 @@ class EmbedOptions:
     format: RowFormat | None = None
     """None: by the file's suffix, else a text a line."""
     skip: bool = False
-    """Whether rows that cannot be read are left out."""
+    """Whether invalid rows are skipped."""
     batch_size: int | None = None
-    """Texts that are read together; None: as many as have 8,192 tokens, on a GPU 65,536."""
+    """Texts of a batch; None: as many as have 8,192 tokens, on a GPU 65,536."""
 
     def check(self) -> None:
-        """Raise UsageError for what does not go together."""
+        """Raise UsageError for incompatible options."""
         if (self.text is None) == (self.file is None):
             raise UsageError(
                 "a file or --text: one of them", hint="nlptool embed MODEL texts.txt --out vectors.npy"
@@ -47,7 +47,7 @@ class EmbedOptions:
 
 
 def layer_numbers(written: str) -> tuple[int, ...]:
-    """The layers of `-1` or `-4,-3,-2,-1`. Raises UsageError for what are no numbers."""
+    """The layers of `-1` or `-4,-3,-2,-1`. Raises UsageError for other texts."""
     try:
         return tuple(int(part) for part in written.split(","))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The heavy half of `embed`: texts are read, encoded and written by chunks, in the order in which they came."""
+"""Implementation of `embed`: texts are read, encoded and written in chunks, in their order."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -17,12 +17,12 @@ from nlptool.runs import machine
 from nlptool.text import input_rows
 from nlptool.text.row_formats import Rows
 
-CHUNK = 1024  # rows that are held at once, and sorted by length
-SMALLEST = 1e-12  # a norm below which a vector is divided by this, as torch.nn.functional.normalize does
+CHUNK = 1024  # rows held at once, and sorted by length
+SMALLEST = 1e-12  # shorter vectors are divided by this norm, as in torch.nn.functional.normalize
 
 
 def run(request: tuple[str, EmbedOptions], output: Options, console: Console) -> None:
-    """Write the vectors of a file's rows; or print that of one text. request: the model and the options."""
+    """Write the embeddings of a file's rows, or print that of one text. request: the model and the options."""
     model, options = request
     folder = hub.folder(model)
     rows = (
@@ -70,7 +70,7 @@ def run(request: tuple[str, EmbedOptions], output: Options, console: Console) ->
 
 
 class _Reading:
-    """Texts by chunks; rows without one stop, or are left out and counted."""
+    """Texts in chunks; rows without one stop the command, or are skipped and counted."""
 
     def __init__(self, rows: Rows, options: EmbedOptions, console: Console) -> None:
         self.rows, self.options, self.console, self.skipped = rows, options, console, 0

@@ -1,6 +1,6 @@
-"""`nlptool evaluate VECTORS --graph GRAPH`: filtered ranks of a graph's triples by vectors of its entities.
+"""`nlptool evaluate VECTORS --graph GRAPH`: filtered ranks of a graph's triples by entity embeddings.
 
-OUT/evaluate.json, evaluate.md    all that is shown
+OUT/evaluate.json, evaluate.md    all figures
 """
 
 from pathlib import Path
@@ -20,14 +20,14 @@ from nlptool.knowledge.ranking import KnownTriples, rank_figures, rank_sums
 from nlptool.metric_table import describe
 from nlptool.objectives.transe.objective import ranks
 
-AT_ONCE = 1024  # triples
+AT_ONCE = 1024  # triples of a batch
 TRANSE = "transe"
 
 
 def run(
     folders: list[str], ranking: GraphRanking, out: Path | None, options: Options, console: Console
 ) -> None:
-    """Rank the triples of each split by each folder's vectors, and show the figures."""
+    """Rank the triples of each split by each folder's embeddings, and show the figures."""
     graph = Graph(ranking.graph)
     known = KnownTriples(graph)
     results = []

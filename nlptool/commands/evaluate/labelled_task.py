@@ -1,4 +1,4 @@
-"""`nlptool evaluate MODEL --task TASK --data FOLDER`: labelled rows scored without training, as finetune scores them.
+"""`nlptool evaluate MODEL --task TASK --data FOLDER`: scores fine-tuned models on labelled rows, like finetune.
 
 OUT/MODEL/predictions/SPLIT.jsonl, OUT/MODEL/submission/     as in a seed's folder of finetune
 OUT/MODEL/confusion-SPLIT.svg, .png                          where there are classes
@@ -39,7 +39,7 @@ SHOWN = 200
 def run(
     models: list[str], question: TaskQuestion, out: Path | None, options: Options, console: Console
 ) -> None:
-    """Score every model on the same rows, keep what it predicts, and show what it gets wrong."""
+    """Evaluate every model on the same rows, write its predictions, and show its errors."""
     names = [one for name in models for one in _finals(name)]
     folders = plain_names(map(model_name, names))
     results, tables = [], Tables()
@@ -68,7 +68,7 @@ def run(
 
 
 def _finals(name: str) -> list[str]:
-    """The models of a name: each seed of a run by itself."""
+    """The models of a name: each seed of a run separately."""
     found = [] if (Path(name) / "config.json").exists() else folder_kinds.finals(Path(name))
     return [str(path) for path in found] or [name]
 
@@ -123,7 +123,7 @@ def _one(
 
 
 def _texts(source: LabelledSource, split: str, wanted: set[int]) -> dict[int, str]:
-    """What the model read of some rows, shortened."""
+    """The model's inputs for some rows, shortened."""
     if not wanted:
         return {}
     found = dict[int, str]()

@@ -16,12 +16,12 @@ from nlptool.tasks.config import TaskConfig
 
 
 class EvaluationOptions(NamedTuple):
-    """What every model is evaluated on."""
+    """Evaluations of every model."""
 
     store: Path | None
     """A token store whose held-out documents are scored as text."""
     max_chars: int
-    """Characters of each document, from its beginning."""
+    """Most characters of each document, from its beginning."""
     minimal_pairs: Path | None
     """A folder of minimal pairs, JSON lines."""
     limit: int
@@ -31,7 +31,7 @@ class EvaluationOptions(NamedTuple):
     data: str | None
     """The rows of these tasks, in place of the suite's own."""
     stride: int | None = None
-    """Tokens from one window of a text to the next; None: windows overlap no more than they must."""
+    """Tokens from one window of a text to the next; None: as little overlap as possible."""
     pll: Literal["original", "within_word_l2r"] = "original"
     """How a masked LM scores minimal pairs."""
     batch_size: int | None = None
@@ -42,24 +42,24 @@ class TaskQuestion(NamedTuple):
     """Labelled rows that fine-tuned models are scored on."""
 
     task: TaskConfig | None
-    """None: that which a model carries."""
+    """None: each model's own."""
     data: str | None
     """A folder with a file for each split, or one file of rows; None: the hub."""
     splits: tuple[str, ...] = ()
     """None: the task's validation splits, or the file."""
     batch_size: int | None = None
-    """Rows that are read together; None: as many as fine-tuning evaluated."""
+    """Rows of a batch; None: as in fine-tuning's evaluation."""
 
 
 class GraphRanking(NamedTuple):
-    """Triples of a graph that vectors of its entities are to rank."""
+    """Triples of a graph to rank by entity embeddings."""
 
     graph: Path
     splits: tuple[str, ...]
 
 
 class Evaluation(NamedTuple):
-    """What is evaluated, and where the results go."""
+    """What to evaluate, and the output folder."""
 
     models: Sequence[str]
     options: EvaluationOptions
@@ -68,9 +68,9 @@ class Evaluation(NamedTuple):
 
 
 def resolve(models: Sequence[str], options: EvaluationOptions, out: Path | None) -> Evaluation:
-    """Everything that is read and checked before a model is.
+    """Read and check everything before a model is read.
 
-    Raises UsageError when there is nothing to ask, or where the answers of a suite should be kept is not said.
+    Raises UsageError when there is nothing to evaluate, or a suite has no output folder.
     """
     if options.store is None and options.minimal_pairs is None and options.suite is None:
         raise UsageError(
@@ -88,7 +88,7 @@ def resolve(models: Sequence[str], options: EvaluationOptions, out: Path | None)
 
 
 def graph_ranking(folders: Sequence[str], graph: Path, splits: Sequence[str]) -> GraphRanking:
-    """The triples to rank: those of the splits, of validation where none is named. Raises UsageError."""
+    """The triples of the splits, by default of validation. Raises UsageError."""
     for folder in folders:
         if not Path(folder).is_dir():
             raise UsageError(f"{folder}: no such folder", hint="name the final/ of a run of pretrain-transe")
@@ -106,7 +106,7 @@ def task_question(
 ) -> TaskQuestion:
     """The rows of a task's name or file. Raises UsageError and RecipeError before anything heavy is imported.
 
-    Where the task is given as a file or folder of rows, these are the data, and the task is the model's.
+    A file or folder of rows in place of a task is the data, and the task is the model's.
     """
     if task is not None and data is None and inference.is_data(task):
         task, data = None, task

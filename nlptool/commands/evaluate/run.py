@@ -1,4 +1,4 @@
-"""The heavy half of `evaluate`."""
+"""Implementation of `evaluate`."""
 
 import shutil
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def run(
     options: Options,
     console: Console,
 ) -> None:
-    """Evaluate every model alike; write and show one table, or two."""
+    """Evaluate every model equally; write and show one table, or two."""
     if not isinstance(evaluation, Evaluation):
         names, question, folder = evaluation
         if isinstance(question, GraphRanking):
@@ -92,7 +92,7 @@ def _evaluate(
     requested: EvaluationOptions,
     console: Console,
 ) -> dict[str, Any]:
-    """One model's answers. Raises DataError for a model that has no head to answer with."""
+    """The figures of one model. Raises DataError for a model without a suitable head."""
     path = hub.folder(name)
     pretrained = huggingface.load_pretrained(path)
     try:
@@ -125,7 +125,7 @@ def _evaluate(
 
 
 def _note_words(model: Scorer, name: str, console: Console) -> None:
-    """Say where masking the rest of a word changes nothing."""
+    """Note where masking the rest of a word has no effect."""
     if not isinstance(model, MaskedScorer):
         console.note(f"{name}: scores by {model.kind}, to which --pll-metric is nothing")
     elif not model.tokenizer.knows_word_boundaries:
@@ -172,7 +172,7 @@ def _perplexity(
 def _minimal_pairs(
     model: Scorer, files: dict[str, list[Pair]], name: str, console: Console
 ) -> dict[str, Any]:
-    """All pairs together, and file by file."""
+    """All pairs together, and by file."""
     shares = {}
     with console.progress(f"{name}: minimal pairs", len(files), "files") as bar:
         for number, (file, pairs) in enumerate(files.items(), start=1):
@@ -188,7 +188,7 @@ def _figures(share: Proportion) -> dict[str, float]:
 
 
 def _texts(requested: EvaluationOptions) -> list[str]:
-    """Beginnings of the held-out documents. Raises DataError where the store has none, or not as text."""
+    """Beginnings of the held-out documents. Raises DataError where the store has none, or cannot decode them."""
     assert requested.store is not None
     store = TokenStore(requested.store)
     tokenizer, split = Tokenizer.of_store(store), store.split("heldout")
@@ -206,7 +206,7 @@ def _texts(requested: EvaluationOptions) -> list[str]:
 
 
 def table(results: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows, without what no model was asked."""
+    """Columns and rows, without figures that no model has."""
     has_perplexity = any("bits_per_byte" in found for found in results)
     paired = any("minimal_pairs" in found for found in results)
     columns = ["model", "parameters"]

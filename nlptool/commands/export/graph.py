@@ -1,4 +1,4 @@
-"""`nlptool export GRAPH --to openke|pykeen`: a knowledge graph, and vectors of it, for other programs."""
+"""`nlptool export GRAPH --to openke|pykeen`: a knowledge graph with embeddings for other programs."""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ from nlptool.manifests import atomic_folder
 from nlptool.runs import folder
 
 MARKS = {"openke": "entity2id.txt", "pykeen": "train"}
-"""What tells a folder of earlier exports, which --overwrite replaces."""
+"""Characteristic files of earlier exports, which --overwrite replaces."""
 
 
 def export(options: ExportOptions, console: Console) -> dict[str, Any]:
-    """Write a graph in another program's form; what there is then. Raises DataError for what is no graph."""
+    """Write a graph in another program's format; returns the facts. Raises DataError for a folder that is no graph."""
     source, form = Path(options.source), str(options.to)
     graph = Graph(source)
     vectors = None if options.vectors is None else EntityEmbeddings(options.vectors, graph)
@@ -38,7 +38,7 @@ def export(options: ExportOptions, console: Console) -> dict[str, Any]:
 
 
 def _write_base(path: Path, graph: Graph) -> None:
-    """What PyKEEN keeps of a factory besides tables: its own file, of torch.save."""
+    """PyKEEN's own file of a factory, written by torch.save."""
     import torch
 
     facts = {

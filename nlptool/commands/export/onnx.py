@@ -1,9 +1,9 @@
-"""`nlptool export MODEL --to onnx`: an ONNX graph, compared with the model; and one with 8-bit weights, measured.
+"""`nlptool export MODEL --to onnx`: an ONNX graph, compared with the model; optionally with 8-bit weights.
 
 OUT/model.onnx model_int8.onnx   the graphs
 OUT/onnx.json                    opset, differences, agreement, scores, sizes, rows a second
 OUT/config.json, tokenizer ...   as in the model's folder
-OUT/README.md                    what the graph is of, and code that asks it
+OUT/README.md                    a description of the graph, and code that runs it
 """
 
 import shutil
@@ -37,25 +37,25 @@ from nlptool.text.row_template import RowTemplate
 from nlptool.text.tokenizer import Tokenizer
 
 CLOSE = 1e-4
-"""How far outputs may be apart, of values up to 1; of larger ones as a share of the largest."""
+"""Largest difference of outputs, absolute for values up to 1, relative to the largest value above."""
 ROWS, BATCH, ROUNDS = 512, 16, 5
-"""Rows that are compared at most; rows of a batch; rounds whose median is the speed, one model after the other."""
+"""Most rows compared; rows of a batch; rounds whose median is the speed, the models taking turns."""
 LEFT = (".safetensors", "run.json", "README.md")
 Answer = Callable[[Feeds], list[NDArray[np.float32]]]
 Table = tuple[list[str], list[list[str]]]
 
 
 class Graphs(NamedTuple):
-    """What was written, and what was measured of it."""
+    """The graphs and their measurements."""
 
     facts: dict[str, Any]
     measured: dict[str, dict[str, float]]
     """By name: the model, and each graph."""
     metric: str
-    """The main score, where rows are labelled."""
+    """The main metric, if rows are labelled."""
 
     def table(self) -> Table:
-        """A line for the model and each graph: columns, and cells."""
+        """Columns and cells: a line for the model and each graph."""
         model, metric = self.measured["model"], describe(self.metric)
         columns = ["graph", "size", "rows/s", "speed", "difference", "agreement"]
         if self.metric in model:
@@ -76,17 +76,17 @@ class Graphs(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """What models are compared on: batches, and the class of each row, if it is known."""
+    """Rows for the comparison: batches, and the class of each row, if it is known."""
 
     batches: list[Feeds]
     labels: NDArray[np.int64] | None
     what: str
     multi_label: bool = False
-    """Whether each logit is a decision by itself, so that the largest decides nothing."""
+    """Whether each logit is a binary decision, so that there is no predicted class."""
 
 
 def export(options: ExportOptions, console: Console) -> Graphs:
-    """Write the graphs and compare them with the model. Raises DataError where one does not answer as the model."""
+    """Write the graphs and compare them with the model. Raises DataError where outputs differ."""
     onnx_export.require_packages()
     source = hub.folder(options.source)
     out = options.out or source.parent / "onnx"
@@ -102,7 +102,7 @@ def export(options: ExportOptions, console: Console) -> Graphs:
         )
     try:
         model = Exported(pretrained, hf_family.architecture(settings))
-        huggingface.class_names(settings)  # which the card and labelled rows need
+        huggingface.class_names(settings)  # the card and labelled rows need it
     except DataError as error:
         raise DataError(f"{source}: {error.message}", error.hint) from error
     except ValueError as error:
@@ -178,7 +178,7 @@ def _compared(
     for feeds, ours, theirs in zip(rows.batches, outputs, right, strict=True):
         real_BT = feeds["attention_mask"].astype(bool)
         for one, other in zip(ours, theirs, strict=True):
-            by_token = one.shape[:2] == real_BT.shape  # what is said of padding counts for nothing
+            by_token = one.shape[:2] == real_BT.shape  # outputs at padding do not count
             mine, model = (one[real_BT], other[real_BT]) if by_token else (one, other)
             difference = max(difference, float(np.abs(mine - model).max()))
             scale = max(scale, float(np.abs(model).max()))
@@ -207,7 +207,7 @@ def _random(model: Exported, *, multi_label: bool) -> _Rows:
 
 
 def _read(options: ExportOptions, model: Exported, source: Path, settings: dict[str, Any]) -> _Rows:
-    """The first rows of a file, as the model's pipeline encodes them; too long ones lose their end."""
+    """The first rows of a file, encoded as by the model's pipeline; long ones are truncated."""
     assert options.rows is not None
     tokenizer = Tokenizer.of_model(source, int(settings["vocab_size"]))
     if model.of_choices:
@@ -248,7 +248,7 @@ def _read(options: ExportOptions, model: Exported, source: Path, settings: dict[
 
 
 def _is_multi_label(settings: Mapping[str, Any]) -> bool:
-    """Whether each logit is a decision, by config.json."""
+    """Whether each logit is a binary decision, by config.json."""
     return settings.get("problem_type") == "multi_label_classification"
 
 

@@ -1,4 +1,4 @@
-"""README.md beside an ONNX graph: what it is of, how it compares with the model, and code that asks it."""
+"""README.md beside an ONNX graph: description, comparison with the model, and code that runs it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +17,9 @@ REMEDY = "export the model again"
 def write(
     folder: Path, name: str, facts: Mapping[str, Any], table: tuple[list[str], list[list[str]]]
 ) -> None:
-    """Write it into a folder with the graph, its config.json and, of a task, task.json.
+    """Write it into a folder with the graph, its config.json and, for a task, task.json.
 
-    name: the model's, as the user has it. facts: opset, and the rows on which graphs were compared. table: the graphs.
+    name: the model's, as given by the user. facts: opset, and the rows of the comparison. table: of the graphs.
     """
     settings = huggingface.read_config(folder)
     architecture = hf_family.architecture(settings, "Model")

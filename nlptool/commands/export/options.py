@@ -1,4 +1,4 @@
-"""What may be asked of `nlptool export`. Nothing heavy here."""
+"""Options of `nlptool export`. Nothing heavy here."""
 
 import re
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Which model, in which form, and what becomes of it."""
+    """Which model to export, in which format, and where to."""
 
     source: str
-    """A run folder, or a model's."""
+    """A run folder, or a model's folder."""
     out: Path | None
     to: Literal["hf", "onnx", "openke", "pykeen"] = "hf"
     checkpoint: str | None = None
@@ -23,31 +23,31 @@ class ExportOptions:
     license: str | None = None
     languages: tuple[str, ...] = ()
     repository: str | None = None
-    """The hub's id that the folder is uploaded to."""
+    """The hub's id to upload the folder to."""
     private: bool = False
     overwrite: bool = False
     quantize: Literal["int8"] | None = None
     rows: str | None = None
-    """A file of rows on which an ONNX model is compared with its original; None: random tokens."""
+    """A file of rows for comparing an ONNX model with its original; None: random tokens."""
     columns: tuple[str, ...] = ()
-    """Columns of the text, or of both; none: those of the task that the model carries, or `text`."""
+    """Columns of the text, or of both; empty: those of the model's task, or `text`."""
     label: str | None = None
-    """The column of the class, by which scores are told."""
+    """The column of the class, for scores."""
     vectors: Path | None = None
-    """Vectors of the entities of a graph that is exported."""
+    """Embeddings of an exported graph's entities."""
 
     @property
     def of_graph(self) -> bool:
-        """Whether a graph is exported, for another program."""
+        """Whether a graph is exported for another program."""
         return self.to in ("openke", "pykeen")
 
     @property
     def names_columns(self) -> bool:
-        """Whether the columns are not those of the task that the model carries."""
+        """Whether the columns differ from those of the model's task."""
         return bool(self.columns) or self.label is not None
 
     def check(self) -> None:
-        """Raise UsageError for options that would change nothing, and for a repository without an owner."""
+        """Raise UsageError for options without effect, and for a repository without an owner."""
         if self.repository is not None and not REPOSITORY.fullmatch(self.repository):
             raise UsageError(f"--push-to-hub {self.repository}: expected OWNER/NAME")
         if self.vectors is not None and not self.of_graph:

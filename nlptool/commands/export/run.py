@@ -1,4 +1,4 @@
-"""`nlptool export`: a model as a folder that others load, with its card, and to the hub; a graph for other programs."""
+"""Implementation of `export`: models as Hugging Face folders or ONNX, uploads to the hub, graphs for other programs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run(options: ExportOptions, output: Options, console: Console) -> None:
-    """Write the model of a checkpoint, or take a finished one as it is; then upload it where that is asked."""
+    """Export the model of a checkpoint, or a finished model; upload it if requested."""
     source = Path(options.source)
     if why := _superseded(options):
         raise UsageError(why)
@@ -41,7 +41,7 @@ def run(options: ExportOptions, output: Options, console: Console) -> None:
 
 
 def _superseded(options: ExportOptions) -> str | None:
-    """Why a model is not one to be handed on: its run has gone on."""
+    """Why a model should not be published: its run has continued since."""
     if options.to == "onnx":
         return hub.origin_problem(options.source)
     models = (options.vectors,) if options.of_graph else (Path(options.source),)
@@ -53,7 +53,7 @@ def _superseded(options: ExportOptions) -> str | None:
 def _finish(
     result: dict[str, str] | Graphs, options: ExportOptions, output: Options, console: Console
 ) -> None:
-    """Upload what was made where that is asked, and say what there is."""
+    """Upload the result if requested, and report."""
     facts: dict[str, Any] = dict(result.facts if isinstance(result, Graphs) else result)
     folder = Path(facts["folder"])
     if options.repository is not None:
@@ -68,7 +68,7 @@ def _finish(
 
 
 def _finished(model: Path, options: ExportOptions, publication: Publication) -> dict[str, str]:
-    """A model folder as it is, its card written again where it is to say more."""
+    """A finished model folder, with a new card if the options add to it."""
     if options.out is not None or options.checkpoint is not None:
         raise UsageError(
             f"{model}: is a model of transformers already, so --out and --checkpoint would change nothing",
@@ -94,7 +94,7 @@ def _finished(model: Path, options: ExportOptions, publication: Publication) -> 
 def _of_checkpoint(
     run: Path, options: ExportOptions, publication: Publication, console: Console
 ) -> dict[str, str]:
-    """Write the model of one checkpoint of a pretraining run, with its tokenizer and card."""
+    """Export the model of a checkpoint of a pretraining run, with its tokenizer and card."""
     if folder_kinds.is_labelled(run):
         raise _is_exported(run)
     if "objective" not in folder_kinds.keys(run):
@@ -144,7 +144,7 @@ def _graph_setup(run: Path) -> "TransESetup":
 
 
 def _is_exported(run: Path) -> UsageError:
-    """Why a run on a labelled task is not exported: its results are folders that transformers loads."""
+    """The error for a run on a labelled task: its results are Hugging Face folders already."""
     if found := folder_kinds.finals(run):
         return UsageError(
             f"{run}: is a run of finetune or distill-task, whose result is exported already",

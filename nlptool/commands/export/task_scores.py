@@ -1,4 +1,4 @@
-"""What graphs score on labelled rows of the task that a model carries: by the task's own code, as `evaluate` does."""
+"""Scores of graphs on labelled rows of the model's task, by the task's own code, as in `evaluate`."""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -36,17 +36,17 @@ Answer = Callable[[Feeds], Sequence[NDArray[np.float32]]]
 
 
 def can_read(model: Path, options: ExportOptions) -> bool:
-    """Whether rows are read by a task: the model carries one, they are no plain lines, and no columns are named."""
+    """Whether a task reads the rows: the model has one, they are no plain lines, and no columns are named."""
     assert options.rows is not None
     record = None if options.names_columns else read_task_record(model)
     return record is not None and has_rows(options.rows, columns=record.task.conll)
 
 
 class TaskRows:
-    """Rows of a file, as the task of a model reads them. A context manager: the encoded rows are in a folder aside.
+    """Rows of a file as encoded by a model's task. A context manager: the encoded rows are in a temporary folder.
 
-    Where they have no labels, or some that the task does not know, nothing is scored, and that is said.
-    of_choices: whether a row is as many documents as the task has alternatives.
+    If labels are missing or unknown to the task, nothing is scored, with a note. of_choices: whether a row has a
+    document for each alternative.
     """
 
     def __init__(self, model: Path, file: str, console: Console, *, of_choices: bool = False) -> None:
@@ -74,7 +74,7 @@ class TaskRows:
         self._aside.cleanup()
 
     def batches(self, most: int, batch_size: int) -> list[Feeds]:
-        """The first `most` rows, as a graph takes them: rows of like length together."""
+        """The first `most` rows in batches of similar length."""
         objective, chosen = self.model.objective, np.arange(min(most, len(self.rows)))
         chosen = chosen[np.argsort(self.rows.lengths[chosen], kind="stable")]
         parts = np.array_split(chosen, -(-len(chosen) // batch_size))
@@ -85,7 +85,7 @@ class TaskRows:
         ]
 
     def figures(self, answers: Mapping[str, Answer], batch_size: int) -> dict[str, dict[str, float]]:
-        """For each graph the task's scores, and its agreement with the first one, which is the model itself."""
+        """For each graph the task's scores, and its agreement with the first one, which is the model."""
         objective, logits = self.model.objective, dict[str, NDArray[np.float64]]()
         world = distributed.join(ALONE)
         with SignalHandler(alone=True) as signals:
@@ -106,21 +106,21 @@ class TaskRows:
 
 
 def stand_in(objective: nn.Module, answer: Answer, choices: int) -> None:
-    """Have a graph answer in the place of an objective's model; the heads behind it change nothing."""
+    """Let a graph take the place of an objective's model; the heads after it become identities."""
     for name, _ in list(objective.named_children()):
         parts: dict[str, nn.Module | None] = {"backbone": GraphNet(answer, choices), "pooler": None}
         setattr(objective, name, parts.get(name, nn.Identity()))
 
 
 class GraphNet(nn.Module):
-    """A model whose hidden states are a graph's answers. choices: documents of a row."""
+    """A model whose hidden states are a graph's outputs. choices: documents of a row."""
 
     def __init__(self, answer: Answer, choices: int) -> None:
         super().__init__()
         self.answer, self.choices = answer, choices
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """[B, 1, C] of rows that get one answer, else [B, T, C]."""
+        """[B, 1, C] for one output a row, else [B, T, C]."""
         found = [torch.from_numpy(one) for one in self.answer(feeds_of(inputs, self.choices))]
         if self.choices > 1:
             return found[0].reshape(-1, 1, 1)
@@ -129,7 +129,7 @@ class GraphNet(nn.Module):
 
 
 def feeds_of(inputs: Inputs, choices: int) -> Feeds:
-    """Ids, segments and lengths, as a graph takes them. choices: documents of a row."""
+    """Ids, segments and lengths as a graph's inputs. choices: documents of a row."""
     ids_BT, lengths_B = inputs.ids, inputs.lengths
     assert lengths_B is not None
     mask_BT = torch.arange(ids_BT.shape[1]) < lengths_B[:, None]

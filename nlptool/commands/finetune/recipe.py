@@ -22,7 +22,7 @@ from nlptool.train.config import FinetuneConfig
 
 
 def _seeds(given: Any) -> Any:
-    """A number of seeds is these seeds, from 0."""
+    """A number of seeds means the seeds from 0."""
     if type(given) is int and given > 0:
         return tuple(range(given))
     if isinstance(given, list | tuple) and given and all(type(seed) is int for seed in given):
@@ -34,17 +34,17 @@ def _seeds(given: Any) -> Any:
 
 @dataclass(frozen=True)
 class NamedOrData(Named):
-    """Marks a task that may be given by its name, its file, or the rows themselves: a file or folder of them."""
+    """Marks a task that may be given by its name, its file, or a file or folder of rows."""
 
     def source(self, given: str) -> RecipeSource:
-        """The text of the task's file, or of one that says no more than where the rows are."""
+        """The text of the task's file, or of a block that only names the rows."""
         if not inference.is_data(given):
             return super().source(given)
         place = f"task={given}"
         return RecipeSource(given, {"source": {"files": given}}, {"source": place, "source.files": place})
 
     def block(self, given: Any) -> Any:
-        """The block behind a name; where it says no more than where the rows are, with what these tell."""
+        """The block behind a name; if it only names the rows, completed by inference from these."""
         if isinstance(given, str) and inference.is_data(given):
             given = self.source(given).data
         if isinstance(given, Mapping) and inference.needs_inference(given):
@@ -110,7 +110,7 @@ class Evaluate(RecipeBlock):
 
     @property
     def caption(self) -> str:
-        """What a table of scores says of how they came about."""
+        """How the scores of a table were selected."""
         if self.select == "last":
             return "scores of the last step"
         return "scores of the best evaluation, chosen on the validation rows that are scored"
@@ -162,9 +162,9 @@ class Recipe(RecipeBlock):
 
 
 def grid_points(recipe: Recipe) -> dict[str, Recipe]:
-    """The recipe of each combination of a grid's values, by its name, which is that of its folder, too.
+    """The recipe of each combination of a grid's values, by its name, which is also its folder's.
 
-    Raises UsageError for a key that no grid has, and for what is wrong with a value.
+    Raises UsageError for a key that a grid cannot vary, and for an invalid value.
     """
     found = {}
     for values in product(*recipe.grid.values()):

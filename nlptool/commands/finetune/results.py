@@ -1,7 +1,7 @@
-"""What a fine-tuned model says of each row, and what all seeds have reached: files, and a table.
+"""Results of fine-tuning over all seeds: files and a table.
 
-OUT/seed-N/scores.json               what this seed has reached
-OUT/scores.json                      all seeds, their mean and spread, and the baseline
+OUT/seed-N/scores.json               scores of this seed
+OUT/scores.json                      all seeds, their mean and standard deviation, and the baseline
 """
 
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from nlptool.metric_table import describe
 from nlptool.runs import run_state
 
 LIKE: Shape = {"seed": int, "step": int, "seconds": float, "figures": {str: float}}
-"""What a seed's scores.json must hold."""
-ABREAST = 6  # figures side by side; more have a line each
+"""Required shape of a seed's scores.json."""
+ABREAST = 6  # most figures side by side; more have a line each
 
 
 def known(out: Path) -> dict[str, Any] | None:
-    """What a seed's run has reached, if it is finished; what is damaged is as none, since it can be made again."""
+    """The scores of a seed's run, if it is finished; a damaged file counts as missing and is computed again."""
     found = read_or_recompute(out / "scores.json", dict, LIKE)
     return found if found is not None and run_state.outdated(out) is None else None
 
 
 def summary(setup: FinetuneSetup, done: list[dict[str, Any]]) -> dict[str, Any]:
-    """All runs in one value."""
+    """All runs as one value."""
     values = {name: [run["figures"][name] for run in done] for name in done[0]["figures"]}
     spreads = {name: classification.spread(found) for name, found in values.items()}
     return {
@@ -47,7 +47,7 @@ def summary(setup: FinetuneSetup, done: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def cuts(setup: FinetuneSetup) -> dict[str, dict[str, float]]:
-    """The share of rows in which a limit is met, by split and by what meets which key."""
+    """The share of rows that exceed a limit, by split, and by what exceeds which key."""
     return {
         split: {f"{cut.what} over {cut.key}": cut.rows / setup.splits[split].count for cut in found}
         for split, found in setup.cuts.items()
@@ -55,7 +55,7 @@ def cuts(setup: FinetuneSetup) -> dict[str, dict[str, float]]:
 
 
 def shown_cuts(found: dict[str, dict[str, float]]) -> dict[str, str]:
-    """The same by key, as a table has it."""
+    """The same by key, for a table."""
     names = dict.fromkeys(name for shares in found.values() for name in shares)
     return {
         name: ", ".join(
@@ -66,7 +66,7 @@ def shown_cuts(found: dict[str, dict[str, float]]) -> dict[str, str]:
 
 
 def report(result: dict[str, Any], console: Console) -> None:
-    """The scores, on stdout, a line each, or a column each where there are many figures; the baseline last."""
+    """Print the scores, one a line, or one a column if there are many; the baseline last."""
     runs = [(f"seed {run['seed']}", f"{run['step']:,}", run["figures"]) for run in result["runs"]]
     if len(runs) > 1:
         runs += [("mean", "", result["mean"]), ("std", "", result["std"])]
@@ -84,7 +84,7 @@ def report(result: dict[str, Any], console: Console) -> None:
 
 
 def best_of(tried: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
-    """The summary of the combination whose mean is highest, the first of equal ones, with the figures of all."""
+    """The summary of the combination with the highest mean, the first of equal ones, with the figures of all."""
     best = max(tried, key=lambda one: one["mean"][metric])
     return {key: value for key, value in best.items() if key != "name"} | {
         "best": best["name"],
@@ -95,7 +95,7 @@ def best_of(tried: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
 
 
 def report_grid(found: dict[str, Any], scored: Sequence[str], seeds: int, console: Console) -> None:
-    """All combinations, on stdout."""
+    """Print all combinations."""
     metrics = {name: describe(name) for name in scored if name in found["mean"]}
     rows = []
     for one in found["grid"]:

@@ -1,4 +1,4 @@
-"""The heavy half of `finetune`: from a checked recipe to runs and scores.
+"""Implementation of `finetune`: from a checked recipe to runs and scores.
 
 OUT/recipe.yaml, command.txt, environment.json   as in every run folder
 OUT/task.yaml               the task, where it names files: as they tell it, or as it is given
@@ -62,9 +62,9 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, Any]:
-    """Fine-tune with each seed; what all have reached, as OUT/scores.json has it: results.summary.
+    """Fine-tune with each seed; returns the content of OUT/scores.json: results.summary.
 
-    Raises Preempted with the state saved, DataError and UsageError for what does not go together.
+    Raises Preempted with the state saved, DataError and UsageError for incompatible settings.
     """
     out = Path(recipe.out)
     with launch.ranks(console) as context:
@@ -84,7 +84,7 @@ def finetune(recipe: Recipe, options: Options, console: Console) -> dict[str, An
 
 
 def search_grid(recipe: Recipe, options: Options, console: Console) -> dict[str, Any]:
-    """Train all combinations, those that are finished excepted, and tell the best, the first of equal ones."""
+    """Train all unfinished combinations, and report the best one, the first of equal ones."""
     out, points = Path(recipe.out), grid_points(recipe)
     metric, tried = recipe.task.metrics[0], list[dict[str, Any]]()
     with launch.ranks(console) as context:
@@ -112,7 +112,7 @@ def _begin_grid(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Read and check every row, then say what the runs would take; writes nothing."""
+    """Read and check every row, then show what the runs would take; writes nothing."""
     with rows_aside(recipe, console) as setup:
         setup.remark(console)
         facts = needs(setup, len(recipe.seeds))
@@ -139,7 +139,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
 
 @contextmanager
 def rows_aside(recipe: Recipe, console: Console) -> Iterator[FinetuneSetup]:
-    """A setup with its rows, which are encoded in a folder that goes when this ends."""
+    """A setup with its rows encoded in a temporary folder."""
     setup = FinetuneSetup(recipe)
     with tempfile.TemporaryDirectory() as aside:
         setup.encode(Path(aside) / "rows", console)
@@ -149,7 +149,7 @@ def rows_aside(recipe: Recipe, console: Console) -> Iterator[FinetuneSetup]:
 
 
 def needs(setup: FinetuneSetup, seeds: int) -> dict[str, Any]:
-    """What the runs would take: of memory what the longest rows do."""
+    """What the runs would take; memory is that of the longest rows."""
     train, rows = setup.train, setup.splits[setup.task.train]
     size = train.batch_size // train.gradient_accumulation
     (longest,) = SequentialBatches(rows, setup.shape.collate, batch=size).get(0)
@@ -176,9 +176,9 @@ def one_seed(
     context: RunContext,
     teacher_logits: Tensor | None = None,
 ) -> dict[str, Any]:
-    """The run of one seed, or what it has reached if it is finished.
+    """Train one seed, or return its result if it is finished.
 
-    teacher_logits: of the training rows, [N, W], which are learnt in place of their labels.
+    teacher_logits: of the training rows, [N, W], used in place of their labels.
     """
     recipe = _of_seed(recipe, seed)
     out = Path(recipe.out)
@@ -205,7 +205,7 @@ def _job(
     teacher_logits: Tensor | None,
     world: DistributedContext,
 ) -> TrainingJob:
-    """What the training loop needs for one seed."""
+    """The training job of one seed."""
     for part in objective.modules():
         if isinstance(part, Layers):
             part.recompute = setup.train.activation_checkpointing
@@ -243,7 +243,7 @@ def _of_seed(recipe: Recipe, seed: int) -> Recipe:
 
 
 def require_same(old: RecipeBlock, new: RecipeBlock, out: Path) -> None:
-    """Raise UsageError when a finished seed was trained in another way: no mean would make sense."""
+    """Raise UsageError where a finished seed was trained in another way, since a mean would make no sense."""
     changed = [change for change in folder.changed_keys(old, new) if change.path != "track"]
     if changed:
         raise UsageError(
@@ -260,7 +260,7 @@ def _scores(
     result: RunResult,
     context: RunContext,
 ) -> dict[str, Any]:
-    """Score the result on all validation rows, and write down what it predicts of these and of test rows."""
+    """Score the result on all validation rows, and write the predictions for these and for test rows."""
     task, (_, world, signals) = setup.task, context
     found: dict[str, float] = {}
     for split in (*task.validation, *(name for name in task.test if name in setup.splits)):
@@ -289,7 +289,7 @@ def _write_predictions(
     logits: Numbers,
     world: DistributedContext,
 ) -> None:
-    """What is predicted of the rows of a split, with what it rests on, where the task says."""
+    """Write the predictions for the rows of a split, with explanations if the task has them."""
     rows, size = setup.splits[split], setup.record.batch_size
     write_predictions(
         setup.shape, rows, out, split, logits, explanations(objective, rows, world.device, size)
@@ -299,7 +299,7 @@ def _write_predictions(
 def _begin(
     recipe: Recipe, setup: FinetuneSetup, source: Path | None, options: Options, context: RunContext
 ) -> None:
-    """Write down what is run, and encode the rows."""
+    """Record the start, and encode the rows."""
     (console, world, _), models = context, setup.models
     if (described := setup.described) is not None and source is None:
         console.note(f"the task, as {setup.out / TASK} keeps it:\n{indent(described.rstrip(), '  ')}")

@@ -1,4 +1,4 @@
-"""A task fitted to a model: a recipe with its model and its rows, all that the runs of its seeds share."""
+"""A recipe with its model and rows, shared by the runs of all seeds."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -34,18 +34,16 @@ from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import shapes_only
 from nlptool.train.interrupts import SignalHandler
 
-PART = 4096  # tokens that a CPU computes at once, which bounds memory; 1,024 are a fifth slower
-OFTEN = 1000  # rows between two looks at the progress
-KEPT = ("backbone", "pooler")  # parts of the pretrained model; heads start fresh
+PART = 4096  # tokens that a CPU computes at once, to bound memory; with 1,024 it is a fifth slower
+OFTEN = 1000  # rows between updates of the progress bar
+KEPT = ("backbone", "pooler")  # parts of the pretrained model; heads are new
 
 
 class FinetuneSetup:
-    """A recipe with its model and rows: all that the runs share.
+    """A recipe with its model and rows, shared by the runs of all seeds.
 
-    Raises DataError when model, tokenizer and rows do not go together, UsageError when the recipe asks of them what
-    they do not have.
-    whole: the head of the pretrained model is kept, too, in place of one that starts fresh. stage: where `train` stands
-    in what the user wrote.
+    Raises DataError when model, tokenizer and rows do not match, UsageError when they do not support the recipe.
+    whole: keep the head of the pretrained model, too. stage: the key of `train` in the user's recipe.
     """
 
     def __init__(self, recipe: Recipe, *, whole: bool = False, stage: str = "train") -> None:
@@ -76,30 +74,30 @@ class FinetuneSetup:
             require_head(self.shape, self.state, self.start)
             require_same_classes(self.shape, self.model, self.folder, self.start)
         self.pretrained_positions = huggingface.trained_positions(self.folder, pretrained.config)
-        """How many positions the training of the model that is fine-tuned has reached."""
+        """Number of positions that the pretrained model's training has reached."""
         self.rates = self._rates()
 
     def encode(self, rows: Path, console: Console, encode: labelled.Encodes | None = None) -> None:
-        """Encode the rows of all splits into the folder `rows`, unless it holds them already.
+        """Encode the rows of all splits into the folder `rows`, unless they are there already.
 
-        encode: in place of the task's own.
+        encode: replaces the task's own.
         """
         watch = partial(watched, console)
         self.labelled.prepare(self.tokenizer, encode or self.shape.encode, rows, watch, console.note)
 
     @property
     def described(self) -> str | None:
-        """The task's file, where the task names files of rows itself."""
+        """The task's file, if the task names files of rows itself."""
         source = self.task.source
         return None if source is None or source.files is None else dump_given(self.task)
 
     @property
     def labelled(self) -> LabelledSource:
-        """Where the rows of the task come from."""
+        """The source of the task's rows."""
         return LabelledSource(self.task, self.data)
 
     def open(self, rows: Path) -> None:
-        """Take up the rows that `encode` has written."""
+        """Open the rows written by `encode`."""
         train, opened = self.train, labelled.opened(rows)
         self.splits = self.shape.prepare_splits(
             {name: self.shape.dataset(split, train.sequence_length) for name, split in opened.items()}
@@ -109,7 +107,7 @@ class FinetuneSetup:
         self.steps = train.steps or max(1, math.ceil(train.epochs * examples / train.batch_size))
 
     def keep_features(self, rows: Path, device: torch.device, console: Console) -> None:
-        """Find what the frozen part of the model says of all rows, where the task has one; kept in `rows`."""
+        """Compute the features of all rows by the frozen part of the model, if the task has one; cached in `rows`."""
         if not self.shape.keeps_features:
             return
         objective = self.objective()
@@ -120,14 +118,14 @@ class FinetuneSetup:
                 features.keep(objective, split, self._features(rows, name), self._model_digest, bar.to)
 
     def use_features(self, rows: Path) -> None:
-        """Take up what `keep_features` has written."""
+        """Load the features written by `keep_features`."""
         if self.shape.keeps_features:
             for name, split in self.splits.items():
                 found = features.kept(self._features(rows, name), self._model_digest, split)
                 self.shape.use_features(split, found)
 
     def assume_features(self) -> None:
-        """For a plan: steps cost what they do when `use_features` has been called."""
+        """For a plan: give steps the cost that they have after `use_features`."""
         for split in self.splits.values() if self.shape.keeps_features else ():
             self.shape.assume_features(split)
 
@@ -141,13 +139,13 @@ class FinetuneSetup:
 
     @property
     def models(self) -> dict[str, Path]:
-        """The folders that the runs depend on; a run does not resume with others."""
+        """The folders that the runs depend on; a run resumes only with the same ones."""
         knowledge = self.knowledge
         entities = {} if knowledge is None else {"entity_embeddings": knowledge.embeddings.path}
         return {"init_from": self.folder} | entities
 
     def objective(self) -> TaskObjective:
-        """A new model with random weights, on the device that torch makes tensors on."""
+        """A new model with random weights, on torch's default device."""
         objective = self.task.build(self.model, self.vocabulary, self.dropout.head)
         if self.splits:
             objective.weigh(self.splits[self.task.train])
@@ -200,23 +198,23 @@ class FinetuneSetup:
         )
 
     def figures(self, split: str, logits: Numbers) -> dict[str, float]:
-        """Mean loss and metrics of what a model says of a split."""
+        """Mean loss and metrics of the predictions for a split."""
         return self._named(split, self.shape.figures(self.splits[split], logits))
 
     def baseline(self) -> dict[str, float]:
-        """What needs no model, on all validation splits."""
+        """The baseline without a model, on all validation splits."""
         train, found = self.splits[self.task.train], dict[str, float]()
         for split in self.task.validation:
             found |= self._named(split, self.shape.baseline(train, self.splits[split]))
         return self.with_total(found)
 
     def with_total(self, found: dict[str, float]) -> dict[str, float]:
-        """Figures of each validation split, with those of all together."""
+        """Figures of each validation split, with their total."""
         return found | self.shape.total(found, {name: rows.count for name, rows in self.splits.items()})
 
     @property
     def cuts(self) -> dict[str, list[Truncation]]:
-        """What limits leave out of each split, by the keys that the user has written."""
+        """Truncations of each split, by the user's keys."""
         return {
             split: [
                 cut._replace(key=cut.key.replace("train.", f"{self.stage}.", 1))
@@ -227,7 +225,7 @@ class FinetuneSetup:
         }
 
     def remark(self, console: Console) -> None:
-        """Tell what of the rows is not read, what in them looks wrong, and where the model has not been pretrained."""
+        """Notes on truncated rows, suspicious rows, and positions without pretraining."""
         if 0 < self.pretrained_positions < self._longest:
             console.note(
                 f"{self.start} was trained on {self.pretrained_positions:,} positions, and rows have up to "
@@ -253,7 +251,7 @@ class FinetuneSetup:
 
     @property
     def record(self) -> TaskRecord:
-        """What final/ says of the task, with the thresholds that are settled by now."""
+        """The record in final/, with the current thresholds."""
         train = self.train
         return TaskRecord(
             self.task,
@@ -264,23 +262,23 @@ class FinetuneSetup:
         )
 
     def cost(self, objective: Objective, device: torch.device) -> FlopCount:
-        """FLOPs of a training step with a micro-batch of the training rows. device: where the objective is."""
+        """FLOPs of a training step with a micro-batch of the training rows. device: of the objective."""
         return FlopCount(objective, self.splits[self.task.train], self.shape, device)
 
     def flops_per_row(self, objective: Objective) -> float:
-        """FLOPs of a training step, in the mean over the rows of a run. objective: on the meta device."""
+        """Mean FLOPs of a training step over the rows of a run. objective: on the meta device."""
         turns = self.shape.subsets(self.splits[self.task.train])
         costs = [FlopCount(objective, part, self.shape, torch.device("meta")).mean() for part in turns]
         return sum(costs) / len(costs)
 
     def _kept(self, state: Mapping[str, Tensor], *, whole: bool) -> dict[str, Tensor]:
-        """The parts of the pretrained model that the objective has, without its head or with it."""
+        """The parts of the pretrained model that the objective has, with or without its head."""
         own = self.shape.from_folders({"": state})
         kept = {name for name, _ in self.shape.named_children()} if whole else KEPT
         return {key: tensor for key, tensor in own.items() if key.partition(".")[0] in kept}
 
     def _named(self, split: str, found: dict[str, float]) -> dict[str, float]:
-        """Figures of the first validation split by their names, of others with the split's in front."""
+        """Figures of the first validation split by their names, of others with the split's prefix."""
         return {f"{self.task.heading(split)}{name}": value for name, value in found.items()}
 
     def _rates(self) -> dict[str, float]:
@@ -297,13 +295,13 @@ class FinetuneSetup:
 
 
 def _with_dropout(model: ModelConfig, dropout: Dropout) -> ModelConfig:
-    """The model's block with the dropout that the recipe asks for."""
+    """The model's config with the dropout of the recipe."""
     rates = {"dropout": dropout.hidden, "attention_dropout": dropout.attention}
     return model.model_copy(update={key: rate for key, rate in rates.items() if rate is not None})
 
 
 def watched(console: Console, split: str, rows: Iterator[Row]) -> Iterator[Row]:
-    """The rows of a split, while a bar counts them."""
+    """The rows of a split, with a progress bar."""
     with console.progress(f"encoding {split}", None, "rows") as bar:
         number = 0
         for number, row in enumerate(rows, start=1):

@@ -7,13 +7,13 @@ from nlptool.errors import UsageError
 from nlptool.evaluation.generation.keys import GenerationConfig, conflict
 from nlptool.text.input_rows import RowFormat
 
-TEMPERATURE, TOP_P = 0.8, 0.95  # by default: lively, and without the tail in which texts derail
+TEMPERATURE, TOP_P = 0.8, 0.95  # defaults: varied texts, without the tail of improbable tokens
 GREEDY = "--temperature 0 takes the most probable token"
 
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How a text is continued. None: TEMPERATURE and TOP_P, all tokens, no beams."""
+    """Settings of generation. None: TEMPERATURE and TOP_P, all tokens, no beams."""
 
     max_new_tokens: int = 100
     temperature: float | None = None
@@ -30,7 +30,7 @@ class GenerationOptions:
     """Continuations of each text."""
 
     def check(self) -> None:
-        """Raise UsageError for options that exclude each other, and for those that would change nothing."""
+        """Raise UsageError for options that exclude each other, and for those without effect."""
         given = {key: getattr(self, key) for key in GenerationConfig._fields}
         if wrong := conflict(given, lambda key: f"--{key.replace('_', '-')}"):
             raise UsageError(wrong[0], hint=wrong[1])
@@ -41,7 +41,7 @@ class GenerationOptions:
 
     @property
     def config(self) -> GenerationConfig:
-        """With what is taken where nothing is given."""
+        """The settings with defaults filled in."""
         given = {key: getattr(self, key) for key in GenerationConfig._fields}
         given["seed"] = self.seed or 0
         if self.num_beams is None:
@@ -53,13 +53,13 @@ class GenerationOptions:
 
     @property
     def greedy(self) -> bool:
-        """Whether each token is the most probable one."""
+        """Whether decoding is greedy."""
         return self.num_beams is None and self.temperature == 0
 
 
 @dataclass(frozen=True)
 class InputOptions:
-    """Where texts come from."""
+    """Source of the texts."""
 
     text: str | None = None
     """One text; `-`: standard input as a whole."""
@@ -69,11 +69,11 @@ class InputOptions:
     format: RowFormat | None = None
     """None: by the file's suffix, else a text a line."""
     batch_size: int = 8
-    """Texts that are read together."""
+    """Texts of a batch."""
     on_error: Literal["stop", "skip"] = "stop"
 
     def check(self) -> None:
-        """Raise UsageError where a text and a file are given."""
+        """Raise UsageError where both a text and a file are given."""
         if self.text is not None and self.file is not None:
             raise UsageError(
                 "a file and --text: one of them", hint="nlptool generate MODEL FILE, or --text TEXT"

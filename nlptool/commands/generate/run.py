@@ -1,7 +1,7 @@
 """`nlptool generate MODEL [FILE|-] [--text TEXT]`: continue texts with a decoder.
 
-A text is streamed as it is made; each row of a file gives a line of JSON, {"text": ..., "continuations": [...]}.
-Without either, on a terminal: a session, in which each line is a text of its own.
+A text is streamed as it is generated; each row of a file gives a line of JSON, {"text": ..., "continuations":
+[...]}. Without either, on a terminal: a session, in which each line is a prompt.
 """
 
 import sys
@@ -23,11 +23,11 @@ from nlptool.text import input_rows
 from nlptool.text.row_formats import Rows
 
 QUIT = "/quit"
-ESCAPES = {"\\n": "\n", "\\t": "\t"}  # what a shell makes hard to type
+ESCAPES = {"\\n": "\n", "\\t": "\t"}  # avoids escaping in a shell
 
 
 def run(request: tuple[str, InputOptions, GenerationOptions], output: Options, console: Console) -> None:
-    """Continue a text, the rows of a file, or hold a session. request: the model, the texts, the options."""
+    """Continue a text or the rows of a file, or start a session. request: the model, the texts, the options."""
     model, given, options = request
     if (
         given.text is None
@@ -60,10 +60,10 @@ class Continuation:
         self.stop = [_unescaped(written) for written in options.stop]
 
     def check(self, text: str, console: Console) -> None:
-        """Say where the model's positions leave less room than is asked for. Raises DataError for half characters."""
+        """Note if the positions leave less room than requested. Raises DataError for half characters."""
         try:
             text.encode()
-        except UnicodeEncodeError as error:  # bytes that are no UTF-8 come in as surrogates
+        except UnicodeEncodeError as error:  # bytes that are not UTF-8 arrive as surrogates
             raise DataError("the text is not UTF-8") from error
         positions = self.generator.model.config.max_positions
         read = max(1, len(self.generator.tokenizer.encode(text)))
@@ -78,7 +78,7 @@ class Continuation:
         return (piece for _, piece in pieces)
 
     def of_texts(self, texts: Sequence[str], first: int) -> list[list[str]]:
-        """The continuations of texts, of which the first is row `first`: what is sampled does not depend on batches."""
+        """The continuations of texts, the first of which is row `first`: samples do not depend on batches."""
         tokens, n, choose = self.options.max_new_tokens, self.options.n, strategy(self.options.config)
         if isinstance(choose, Beams):
             return self.generator.hypotheses(texts, tokens, self.stop, choose, n)
@@ -89,7 +89,7 @@ class Continuation:
 
 
 def _rows(continuation: Continuation, rows: Rows, given: InputOptions, console: Console) -> None:
-    """A line of JSON for each row, a batch at a time, in the order of the rows."""
+    """A line of JSON for each row, in batches, in the order of the rows."""
     positions = continuation.generator.model.config.max_positions
     batch: list[str] = []
     first = skipped = 0
@@ -127,7 +127,7 @@ def _rows(continuation: Continuation, rows: Rows, given: InputOptions, console: 
 
 
 def _show(continuation: Continuation, text: str, console: Console) -> None:
-    """A continuation as it is made; of several each when it is whole, with its number."""
+    """Show a continuation as it is generated; several ones when each is complete, with its number."""
     continuation.check(text, console)
     n = continuation.options.n
     if n == 1:
@@ -140,7 +140,7 @@ def _show(continuation: Continuation, text: str, console: Console) -> None:
 
 
 def _session(continuation: Continuation, console: Console) -> None:
-    """A line in, a continuation out. Each line has a seed of its own, so the same line may be continued otherwise."""
+    """Read lines and continue them. Each line has its own seed, so the same line may be continued differently."""
     console.note(f"Each line is a text to continue. Ctrl-C stops an answer; {QUIT} or Ctrl-D ends.")
     options = continuation.options
     for turn in count():
@@ -149,7 +149,7 @@ def _session(continuation: Continuation, console: Console) -> None:
             return
         now = Continuation(continuation.generator, replace(options, seed=(options.seed or 0) + turn))
         try:
-            with suppress(KeyboardInterrupt):  # which ends the answer, not the session
+            with suppress(KeyboardInterrupt):  # it ends the answer, not the session
                 _show(now, line, console)
                 continue
         except NlptoolError as error:
@@ -173,7 +173,7 @@ def _typed(console: Console) -> str | None:
 
 
 def _stdin() -> str:
-    """The text on standard input, without the line break that ends every file."""
+    """The text on standard input, without the last line break."""
     if sys.stdin is None:
         raise UsageError(
             "standard input is closed", hint="pipe a text into the command, or give it: --text TEXT"

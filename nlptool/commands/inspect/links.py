@@ -1,4 +1,4 @@
-"""Links of a token store to a knowledge graph, as `inspect` shows them."""
+"""Links of a token store to a knowledge graph, for `inspect`."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from nlptool.text.store import TokenStore
 
 
 def graph_of(store: TokenStore) -> Graph | None:
-    """The graph that a store is linked to, for what its entities are called; None where it is not there any more."""
+    """The graph of a store's links, for labels of entities; None if it no longer exists."""
     if "links" not in store.info:
         return None
     try:
@@ -26,7 +26,7 @@ def graph_of(store: TokenStore) -> Graph | None:
 
 
 class StoreLinks:
-    """Links of a split by their places. Raises DataError where the store's file of them is not what was written."""
+    """Links of a split by position. Raises DataError where the store's file of links is damaged."""
 
     def __init__(self, store: TokenStore, split: str) -> None:
         self._links = LinkFile(store.path / split) if "links" in store.info else None
@@ -36,7 +36,7 @@ class StoreLinks:
         return 0 if self._links is None else len(self._links)
 
     def marks(self, start: int, stop: int) -> dict[int, Mark]:
-        """The links of tokens [start, stop), by their places from `start`."""
+        """The links of tokens [start, stop), by position from `start`."""
         if self._links is None:
             return {}
         (first,), (last,) = self._links.ranges(np.array([start]), np.array([stop]))

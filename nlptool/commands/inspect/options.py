@@ -1,4 +1,4 @@
-"""What `inspect` is asked, and which recipe or store it is about. Nothing heavy is imported."""
+"""Options of `inspect`, and the recipe or store to show. Nothing heavy is imported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ HIDDEN = ("tokenize", "corpus", "knowledge", "pretrain-transe", "distill-task")
 
 @dataclass(frozen=True)
 class InspectOptions:
-    """Which rows are shown, and where."""
+    """Which rows to show, and where."""
 
     subject: "Path | pretrain.Recipe | finetune.Recipe | prompt.Recipe"
     """A token store, or a checked recipe."""
@@ -33,9 +33,9 @@ class InspectOptions:
 
 
 def subject_of(what: str, changes: Sequence[str], console: Console) -> Any:
-    """A token store's folder, or the checked recipe of a file, of a name, or of a run folder.
+    """A token store's folder, or the checked recipe of a file, a name, or a run folder.
 
-    Raises UsageError for what has no rows, RecipeError as the command that the recipe belongs to.
+    Raises UsageError for a path without rows, RecipeError like the recipe's command.
     """
     folder = Path(what)
     if (folder / "store.json").is_file():

@@ -1,4 +1,4 @@
-"""Rows as one HTML page that needs nothing else: no network, no other file, no script."""
+"""Rows as a self-contained HTML page, without scripts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ TEMPLATE = Path(__file__).with_name("page.html")
 
 
 def page(title: str, facts: Mapping[str, Fact], rows: Sequence[ShownRow]) -> str:
-    """The page; it is light or dark as the reader's screen, and a token's number is shown in its tooltip."""
+    """The page, light or dark as the reader's system; the tooltip shows a token's id."""
     kinds = set().union(*(row.kinds for row in rows))
     legend = "".join(
         f'<li><mark class="{kind}">{kind}</mark> {html_text(meaning)}</li>'

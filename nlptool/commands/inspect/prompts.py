@@ -1,4 +1,4 @@
-"""Prompted tasks as a model reads them: the prompt, each answer, and which one is right."""
+"""Prompted tasks as read by a model: the prompt, each answer, and the right one."""
 
 from nlptool.commands.inspect.rows import Part, Piece, ShownRow
 from nlptool.data.row_view import ANSWER, Fact
@@ -8,7 +8,7 @@ from nlptool.prompting.results import shots_text
 
 
 def prompted_rows(run: TaskRun, shots: int, questions: slice, model: PromptedModel) -> list[ShownRow]:
-    """Some questions of a task, with so many few-shot examples, as a model reads them."""
+    """Some instances of a task with few-shot examples, as read by a model."""
     some = run._replace(instances=run.instances[questions], numbers=run.numbers[questions])
     batches = fit_fewshot_examples(some, shots, model.max_context(run.generation), model.count_tokens)
     return [_row(some, index, questions.start, one, shots, model) for index, one in enumerate(batches)]

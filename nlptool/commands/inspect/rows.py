@@ -1,4 +1,4 @@
-"""Rows as they are shown: text with marks, from token ids or from prompts, for terminal, page and JSON."""
+"""Rows for display: text with marks, from token ids or from prompts, for terminal, page and JSON."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,21 +14,21 @@ BREAKS = str.maketrans({"\n": "↵", "\r": "␍", "\t": "⇥"})
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of text of one kind."""
+    """A span of text of one kind."""
 
     text: str
     kind: str = PLAIN
     """A key of row_view.MEANING, SPECIAL or PLAIN."""
     label: str | None = None
-    """What is to be predicted in its place, or what it is called."""
+    """The token to predict in its place, or the name of its label."""
     tokens: tuple[tuple[int, int], ...] = ()
     """Position and id of each of its tokens."""
     spaced: bool = False
-    """For a mark: whether a space stands before it, or before what is to be predicted."""
+    """For a mark: whether it, or the token to predict, has a leading space."""
 
     @property
     def marked(self) -> bool:
-        """Whether it is more than text."""
+        """Whether it is more than plain text."""
         return self.kind not in (PLAIN, SPECIAL)
 
 
@@ -42,7 +42,7 @@ class Part:
 
 @dataclass
 class ShownRow:
-    """A row: what is known of it, and its text."""
+    """A row: facts and text."""
 
     title: str
     facts: dict[str, Fact]
@@ -52,7 +52,7 @@ class ShownRow:
 
     @property
     def kinds(self) -> set[str]:
-        """Kinds of marks that it has."""
+        """Kinds of marks in it."""
         return {piece.kind for part in self.parts for piece in part.pieces if piece.marked}
 
     def json(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _piece(view: RowView, span: Any, texts: TokenTexts) -> Piece:
 
 
 def _parts(view: RowView, pieces: Iterable[Piece]) -> Iterable[Part]:
-    """Pieces by segments, where there are two."""
+    """Pieces by segment, if there are two."""
     if view.types is None or not any(view.types):
         yield Part("", list(pieces))
         return
@@ -122,12 +122,12 @@ def _parts(view: RowView, pieces: Iterable[Piece]) -> Iterable[Part]:
 
 
 def flat(text: str) -> str:
-    """Text on one line, its line ends and tabs shown."""
+    """Text on one line, with visible line ends and tabs."""
     return text.translate(BREAKS)
 
 
 def spelled(piece: Piece) -> list[tuple[str, str]]:
-    """Texts and their kinds, in the notation of the terminal: ⟦shown→label⟧, the space of a word in front."""
+    """Texts and their kinds, in the terminal's notation: ⟦shown→label⟧, with a word's leading space before it."""
     text = flat(piece.text)
     if not piece.marked:
         return [(text, piece.kind)]
@@ -139,7 +139,7 @@ def spelled(piece: Piece) -> list[tuple[str, str]]:
 
 
 def format_facts(facts: Mapping[str, Fact]) -> dict[str, str]:
-    """Facts as a person reads them."""
+    """Facts in readable form."""
     return {name.replace("_", " "): _format_fact(value) for name, value in facts.items()}
 
 

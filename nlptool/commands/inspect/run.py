@@ -1,4 +1,4 @@
-"""The heavy half of `inspect`: the rows of a batch as the trainer gets them, of a store, or of prompts."""
+"""Implementation of `inspect`: the rows of a training batch, of a store, or of prompts."""
 
 import tempfile
 from collections.abc import Mapping
@@ -56,10 +56,10 @@ STYLES = {
     MASKED: "bold blue", REPLACED: "bold red", KEPT: "bold magenta", ANSWER: "bold green", ONLY: "green",
     TAG: "bold yellow", ENTITY: "bold cyan", UNKNOWN: "bold red reverse", CUT: "red strike", SPECIAL: "dim",
 }  # fmt: skip
-LONGEST = 2000  # tokens of a document that are shown
+LONGEST = 2000  # tokens shown of a document
 
 Found = tuple[dict[str, Fact], list[ShownRow]]
-"""What there is to know of all rows, and the rows."""
+"""Facts about all rows, and the rows."""
 
 
 def run(options: InspectOptions, shared: Options, console: Console) -> None:
@@ -101,7 +101,7 @@ def _show(title: str, facts: Mapping[str, Fact], rows: list[ShownRow], console: 
 
 
 def _of_pretraining(options: InspectOptions, recipe: PretrainRecipe, console: Console) -> Found:
-    """The rows of a step of the run, at the seed of the recipe, on one process."""
+    """The rows of a step of the run, with the recipe's seed, on one process."""
     setup = PretrainSetup(recipe)
     if setup.entities is not None:
         setup.entities.names = graph_of(setup.store)
@@ -134,7 +134,7 @@ def _of_pretraining(options: InspectOptions, recipe: PretrainRecipe, console: Co
 
 
 def _with_weights(setup: PretrainSetup, console: Console, step: int) -> Objective:
-    """The objective as it begins: a part of it makes the rows of another."""
+    """The initial objective, for rows that one part of the model generates for another."""
     objective = setup.objective()
     if setup.pretrained is not None:
         huggingface.load(objective, setup.state, setup.model.new_parts)
@@ -147,7 +147,7 @@ def _with_weights(setup: PretrainSetup, console: Console, step: int) -> Objectiv
 
 
 def _of_task(options: InspectOptions, recipe: FinetuneRecipe, console: Console) -> Found:
-    """The rows of a step of fine-tuning with the first seed."""
+    """The rows of a fine-tuning step with the first seed."""
     setup = FinetuneSetup(recipe)
     with tempfile.TemporaryDirectory() as aside:
         setup.encode(Path(aside) / "rows", console)
@@ -178,7 +178,7 @@ def _of_task(options: InspectOptions, recipe: FinetuneRecipe, console: Console) 
 
 
 def _of_prompts(options: InspectOptions, recipe: PromptRecipe, console: Console) -> Found:
-    """Questions of each task, with each number of few-shot examples, as the recipe's first model reads them."""
+    """Instances of each task, with each number of few-shot examples, as read by the recipe's first model."""
     name = recipe.models[0]
     model = PromptedModel(name, name, hub.folder(name), machine.device())
     data = Path(recipe.data) if recipe.data is not None else None
@@ -194,7 +194,7 @@ def _of_prompts(options: InspectOptions, recipe: PromptRecipe, console: Console)
 
 
 def _of_store(options: InspectOptions, store: TokenStore) -> Found:
-    """Documents of a store's training text, spread over all of it; --batch shifts them."""
+    """Documents of a store's training text, evenly spaced; --batch shifts them."""
     split, tokenizer = store.split("train"), Tokenizer.of_store(store)
     texts, rows, size = TokenTexts(tokenizer), [], len(split)
     links = StoreLinks(store, "train")

@@ -1,4 +1,4 @@
-"""Triples to a knowledge graph: read, merge, take out, number, write."""
+"""Triples to a knowledge graph: read, merge, filter, number, write."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ Column = Literal["head", "relation", "tail"]
 
 
 class TripleSource(RecipeBlock):
-    """Where triples come from."""
+    """The source of triples."""
 
     replaces = MappingProxyType({"package": ("files", "format"), "files": ("package",)})
 
@@ -70,7 +70,7 @@ class TripleSource(RecipeBlock):
         return self
 
     def idle(self) -> dict[str, str]:
-        """What concerns one format alone."""
+        """Keys of one format alone."""
         of = {"columns": "tsv", "fields": "jsonl", "language": "conceptnet"}
         if self.format is None and not self.package:
             return {}
@@ -83,7 +83,7 @@ class TripleSource(RecipeBlock):
 
 
 class Relations(RecipeBlock):
-    """What becomes of relations."""
+    """Merging and dropping of relations."""
 
     merge: Literal["none", "conceptnet"] | dict[str, tuple[str, ...]] = Field(
         "none",
@@ -108,7 +108,7 @@ class Relations(RecipeBlock):
 
 
 class LabelledPairs(RecipeBlock):
-    """A labelled task whose pairs of entities must not be known: all triples between the two are left out."""
+    """A labelled task whose pairs of entities must not be in the graph: all triples between the two are removed."""
 
     files: Paths = Field(description="rows of the task, training rows too: JSON lines, or .tsv and .csv")
     head: str = Field(
@@ -119,14 +119,14 @@ class LabelledPairs(RecipeBlock):
 
 
 class Split(RecipeBlock):
-    """Shares of the training triples that are set aside; each entity and relation keeps one to train on."""
+    """Shares of the training triples to set aside; each entity and relation keeps one for training."""
 
     validation: float = Field(0.0, ge=0, le=0.5, description="to evaluate on")
     test: float = Field(0.0, ge=0, le=0.5, description="to test on")
 
 
 class Questions(RecipeBlock):
-    """Multiple-choice questions of triples that leave the graph, for a task of kind kagnet: OUT/questions."""
+    """Multiple-choice questions from triples that leave the graph, for tasks of kind kagnet: OUT/questions."""
 
     templates: dict[str, str] = Field(
         description="the question of each relation that is asked, by its name after merging: {head} stands for what "
@@ -166,8 +166,8 @@ class Recipe(RecipeBlock):
     """A knowledge graph."""
 
     source: TripleSource = Field(description="where triples come from")
-    split: Split = Field(Split(), description="what of them is set aside")
-    relations: Relations = Field(Relations(), description="what becomes of relations")
+    split: Split = Field(Split(), description="shares of them to set aside")
+    relations: Relations = Field(Relations(), description="merging and dropping of relations")
     loops: Literal["drop", "keep"] = Field(
         "drop", description="triples whose head is their tail; published splits keep theirs"
     )
@@ -191,7 +191,7 @@ class Recipe(RecipeBlock):
 
 
 def check(recipe: Recipe, command: str = "knowledge") -> list[Problem]:
-    """Rules that look beyond a block; nothing heavy is imported."""
+    """Rules across blocks; nothing heavy is imported."""
     problems = []
     out = os.path.realpath(recipe.out)
     named = (

@@ -1,4 +1,4 @@
-"""The working half of `knowledge`; imports what is heavy."""
+"""Implementation of `knowledge`."""
 
 import time
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ from nlptool.recipe import KEPT, dump
 from nlptool.runs import folder
 from nlptool.text.sources import File
 
-SHOWN = 5  # files in a dry run
+SHOWN = 5  # files listed in a dry run
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Look for everything that would be read."""
+    """Check all sources."""
     files = _files(recipe)
     labels = sources.files_of(recipe.labels)
     pairs = [file for task in recipe.without for file in sources.files_of(task.files)]
@@ -62,7 +62,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Build the graph; it appears whole or not at all. One that is there already is reported."""
+    """Build the graph atomically. A finished one is reported."""
     out = Path(recipe.out)
     previous = folder.prepare_output_folder(out, options, recipe=recipe)
     if previous is not None and (previous / FACTS).exists():
@@ -71,7 +71,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
         console.note(f"{previous}: is finished, nothing to do")
         _show(previous, graph.info, options, console)
         return
-    _files(recipe)  # what is missing is told before the work begins
+    _files(recipe)  # reported before the work begins
     began = time.monotonic()
     groups = recipe.relations.groups
     builder = GraphBuilder(
@@ -95,7 +95,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 def _files(recipe: Recipe) -> dict[str, list[File]]:
-    """The files of each split. Raises DataError for what is missing."""
+    """The files of each split. Raises DataError for missing ones."""
     source = recipe.source
     if source.package:
         return {}
@@ -107,7 +107,7 @@ def _files(recipe: Recipe) -> dict[str, list[File]]:
 
 
 def _read(recipe: Recipe, builder: GraphBuilder, console: Console) -> list[tuple[str, str]]:
-    """Give the builder all triples of the source; labels that come with them."""
+    """Give the builder all triples of the source; returns its labels."""
     source = recipe.source
     if source.package:
         columns, labels = sources.package(source.package)

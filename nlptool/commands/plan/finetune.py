@@ -1,4 +1,4 @@
-"""What fine-tuning would take: counted from its rows, compared with this machine, and timed by some steps."""
+"""The plan of a fine-tuning run: counted from its rows, compared with this machine, and timed by some steps."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,11 +20,11 @@ from nlptool.train import distributed
 from nlptool.train.optim import Adam
 from nlptool.train.trainer import State
 
-LONGEST = 30.0  # seconds that the probe takes at most, its last step aside
+LONGEST = 30.0  # longest probe in seconds, without its last step
 
 
 def show(setup: FinetuneSetup, seeds: Sequence[int], *, probe: bool, as_json: bool, console: Console) -> None:
-    """Show what the runs would take; nothing is written. Raises DataError for rows that are not as they should be."""
+    """Show what the runs would take; nothing is written. Raises DataError for invalid rows."""
     machine = device_info(setup.out)
     facts = finetuning.needs(setup, len(seeds)) | {"machine": asdict(machine), "probe": None, "seconds": None}
     if probe:
@@ -36,7 +36,7 @@ def show(setup: FinetuneSetup, seeds: Sequence[int], *, probe: bool, as_json: bo
 
 
 def _timed(setup: FinetuneSetup, seeds: Sequence[int], console: Console) -> dict[str, Any]:
-    """What some steps took, and what all would."""
+    """The time of some steps, and of the whole run."""
     world = distributed.join(ALONE)
     try:
         require_device(setup.train, world)
@@ -61,7 +61,7 @@ def _timed(setup: FinetuneSetup, seeds: Sequence[int], console: Console) -> dict
     mean = {name: float(split.lengths.mean()) for name, split in setup.splits.items() if len(split.labels)}
     task = setup.task
     training = setup.steps * setup.train.batch_size * mean[task.train] / rate
-    # The result is scored once more.
+    # the result is evaluated once more
     times = max(1, -(-setup.steps // (setup.evaluate.every or setup.epoch))) + 1
     read = sum(len(setup.splits[name].lengths) * mean[name] for name in task.validation)
     evaluation = times * read / rate / PASSES
@@ -81,7 +81,7 @@ def _timed(setup: FinetuneSetup, seeds: Sequence[int], console: Console) -> dict
 
 
 def _rows(setup: FinetuneSetup, facts: dict[str, Any], machine: DeviceInfo) -> list[tuple[str, str, str]]:
-    """The figures as a person reads them: what, how much, in detail."""
+    """The figures in readable form: name, size, detail."""
     train, seeds = setup.splits[setup.task.train], facts["seeds"]
     shown = ", ".join(f"{name} {count:,}" for name, count in facts["rows"].items())
     cut = ", ".join(f"{percent(share)} with {what}" for what, share in facts["cut"][setup.task.train].items())

@@ -1,4 +1,4 @@
-"""The heavy half of `plan`: a recipe and its store put together, counted, and compared with this machine."""
+"""The plan of a pretraining run: counted from recipe and store, compared with this machine, timed by some steps."""
 
 from dataclasses import asdict
 from math import ceil
@@ -14,11 +14,11 @@ from nlptool.runs.benchmark import STEPS, Probe, stage_probe
 from nlptool.runs.machine import DeviceInfo, device_info
 from nlptool.train.estimate import Estimate, memory_fit
 
-PASSES = 3  # a held-out batch is one of a step's three passes
+PASSES = 3  # a held-out batch costs one of a step's three passes
 
 
 def show(setup: PretrainSetup, command: str, *, probe: bool, as_json: bool, console: Console) -> None:
-    """Show what the run would take. Raises DataError when store and recipe do not go together."""
+    """Show what the run would take. Raises DataError when store and recipe do not match."""
     machine = device_info(setup.out)
     probes = _probed(setup, machine, console) if probe else None
     facts = figures(setup, command, machine, probes)
@@ -29,7 +29,7 @@ def show(setup: PretrainSetup, command: str, *, probe: bool, as_json: bool, cons
 
 
 def _probed(setup: PretrainSetup, machine: DeviceInfo, console: Console) -> list[Probe] | None:
-    """Some steps of each stage; None where this machine cannot carry out the recipe, which may be for another one."""
+    """Time some steps of each stage; None if this machine cannot run the recipe, which may be for another one."""
     least = setup.estimate.weights + setup.estimate.gradients + setup.estimate.optimizer
     if least > machine.memory:
         needed, there = quantity(least, "B"), quantity(machine.memory, "B")
@@ -48,7 +48,7 @@ def _probed(setup: PretrainSetup, machine: DeviceInfo, console: Console) -> list
 def figures(
     setup: PretrainSetup, command: str, machine: DeviceInfo, probes: list[Probe] | None
 ) -> dict[str, Any]:
-    """All that is known of the run before it is made."""
+    """All figures of the run that are known in advance."""
     estimates = [setup.estimate_of(stage) for stage, _ in setup.stages]
     most = max(estimates, key=lambda estimate: estimate.memory)
     seconds = _seconds(setup, probes)
@@ -88,7 +88,7 @@ def figures(
 
 
 def disk(setup: PretrainSetup, estimate: Estimate, steps: int | None) -> dict[str, int]:
-    """Bytes of what is kept: the newest checkpoints and the best one, the final model, the store."""
+    """Bytes on disk: the newest checkpoints and the best one, the final model, the store."""
     save = setup.save
     kept = save.keep_last + 1 if steps is None else min(save.keep_last + 1, ceil(steps / save.every))
     checkpoint = estimate.weights + estimate.optimizer
@@ -104,7 +104,7 @@ def disk(setup: PretrainSetup, estimate: Estimate, steps: int | None) -> dict[st
 
 
 def _seconds(setup: PretrainSetup, probes: list[Probe] | None) -> dict[str, float] | None:
-    """Seconds of the run's steps and evaluations; not of checkpoints, whose time is the disk's."""
+    """Seconds of the run's steps and evaluations, without checkpoints, whose time depends on the disk."""
     if setup.seconds is not None:
         return {"training": setup.seconds, "evaluation": 0.0, "total": setup.seconds}
     if probes is None:
@@ -117,14 +117,14 @@ def _seconds(setup: PretrainSetup, probes: list[Probe] | None) -> dict[str, floa
 
 
 def _compared(setup: PretrainSetup, index: int, found: Probe) -> dict[str, Any]:
-    """A probe, and what the estimate says of its memory."""
+    """A probe, and its memory by the estimate."""
     stage, _ = setup.stages[index]
     estimated = setup.estimate_of(stage, found.micro_batch).memory
     return {"length": stage.sequence_length, **asdict(found), "estimated_memory": estimated}
 
 
 def rows(setup: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The figures as a person reads them: what, how much, in detail."""
+    """The figures in readable form: name, size, detail."""
     parts = ", ".join(f"{name} {size:,}" for name, size in facts["parameters"]["parts"].items())
     memory, fitting, machine, kept = facts["memory"], facts["fit"], facts["machine"], facts["disk"]
     kinds = ("weights", "gradients", "optimizer", "activations", "logits")
@@ -186,7 +186,7 @@ def rows(setup: PretrainSetup, facts: dict[str, Any]) -> list[tuple[str, str, st
 
 
 def _verdict(setup: PretrainSetup, fitting: dict[str, Any], machine: dict[str, Any]) -> str:
-    """Whether it fits, and with which micro-batch it does."""
+    """Whether it fits, and with which micro-batch."""
     taken = f" with {quantity(machine['taken'], 'B')} for Python and torch" if machine["taken"] else ""
     if fitting["micro_batch"] is None:
         return f"does not fit{taken}, not even one sequence at a time"

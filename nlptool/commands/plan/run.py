@@ -1,4 +1,4 @@
-"""`nlptool plan RECIPE`: what a run would take, of this machine's memory, disk and time."""
+"""`nlptool plan RECIPE`: memory, disk and time of a run on this machine."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ NOT_PLANNED = ("corpus", "tokenize", "knowledge", "distill-task", "prompt")
 
 
 def run(recipe: str, changes: Sequence[str], *, probe: bool, as_json: bool, console: Console) -> None:
-    """Check the recipe, count, and unless told not to take some steps to see how long one is; writes nothing.
+    """Check the recipe, compute its needs, and by default time some steps; writes nothing.
 
-    Raises RecipeError, DataError as the command that the recipe belongs to, UsageError for one that trains nothing.
+    Raises RecipeError and DataError like the recipe's command, UsageError for a recipe without training.
     """
     path = catalog.find(recipe)
     command = command_of(read(path).data)

@@ -1,4 +1,4 @@
-"""What a run that embeds a graph would take: counted, and timed by some of its steps."""
+"""The plan of a run that trains graph embeddings: counted, and timed by some steps."""
 
 from dataclasses import asdict
 from typing import Any
@@ -38,6 +38,6 @@ def show(setup: TransESetup, *, probe: bool, as_json: bool, console: Console) ->
 
 
 def _probed(setup: TransESetup, console: Console) -> Probe | None:
-    """Some steps; None where this machine cannot carry out the recipe, which may be for another one."""
+    """Time some steps; None if this machine cannot run the recipe, which may be for another one."""
     probe = stage_probe(setup.train, setup.seed, lambda world: training_job(setup, world), console)
     return None if probe is None else probe.probe(Stage(0, setup.train.batch_size, setup.examples))

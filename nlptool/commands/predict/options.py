@@ -1,4 +1,4 @@
-"""`nlptool predict MODEL [FILE ...|-]`: the label, spans, tags or answer of each row, by a fine-tuned model."""
+"""Options of `nlptool predict MODEL [FILE ...|-]`. Nothing heavy is imported."""
 
 import shutil
 from collections.abc import Iterable, Sequence
@@ -19,13 +19,13 @@ FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 
 
 class PredictOptions(NamedTuple):
-    """What is asked."""
+    """Rows, output and options of a prediction."""
 
     model: str
     files: tuple[str, ...] = ()
     """- is standard input."""
     texts: tuple[str, ...] = ()
-    """In place of files: a row each, or one row of several texts."""
+    """In place of files: one row each, or one row of several texts."""
     one_row: bool = False
     """Whether the texts are those of one row."""
     out: Path | None = None
@@ -34,22 +34,22 @@ class PredictOptions(NamedTuple):
     columns: tuple[str, ...] = ()
     mapped: dict[str, str] = {}  # noqa: RUF012  (never changed)
     keep: bool = False
-    """Whether the columns of the input stand before the predictions."""
+    """Whether the input's columns precede the predictions."""
     skip: bool = False
-    """Whether a row that cannot be read is left out; else it ends the command."""
+    """Whether invalid rows are skipped; else they end the command."""
     task: TaskConfig | None = None
     submission: bool = False
-    """Whether to write what GLUE's server takes."""
+    """Whether to write the form of GLUE's server."""
     explain: bool = False
-    """Whether each answer comes with what it rests on."""
+    """Whether to explain each answer."""
     batch_size: int | None = None
-    """Rows that are read together; None: as many as have 8,192 tokens, on a GPU 65,536."""
+    """Rows of a batch; None: as many as have 8,192 tokens, on a GPU 65,536."""
 
 
 def resolve(options: PredictOptions) -> list[str]:
-    """The models to ask: one, or those of all seeds of a run, whose mean is taken.
+    """The models: one, or those of all seeds of a run, whose mean predicts.
 
-    Raises UsageError for what cannot be asked, before anything heavy is imported.
+    Raises UsageError for invalid options, before anything heavy is imported.
     """
     if bool(options.files) == bool(options.texts):
         raise UsageError(
@@ -81,7 +81,7 @@ def resolve(options: PredictOptions) -> list[str]:
 
 
 def prepare_output(out: Path, reads: Iterable[str], *, resume: bool, overwrite: bool) -> bool:
-    """Whether there is something to do: an output that is there is finished. Raises UsageError where one is there."""
+    """Whether there is something to do: an existing output is finished. Raises UsageError for another existing file."""
     parts = parts_folder(out)
     if parts.exists() and not (resume or overwrite):
         raise UsageError(
@@ -113,7 +113,7 @@ def task_of(name: str | None) -> TaskConfig | None:
 
 
 def column_map(given: Sequence[str]) -> dict[str, str]:
-    """TASK=FILE pairs. Raises UsageError for what is none."""
+    """TASK=FILE pairs. Raises UsageError for other texts."""
     pairs = [one.partition("=") for one in given]
     for one, (column, equals, there) in zip(given, pairs, strict=True):
         if not (column and equals and there):

@@ -1,4 +1,4 @@
-"""The heavy half of `predict`: rows are read, encoded and answered by chunks, in the order in which they came."""
+"""Implementation of `predict`: rows are read, encoded and predicted in chunks, in their order."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -27,13 +27,13 @@ from nlptool.train import distributed
 from nlptool.train.interrupts import SignalHandler
 
 EXPLAINED = 32
-"""Rows that are explained together."""
+"""Rows explained at once."""
 ROWS, TOKENS = 512, {"cpu": 8192, "cuda": 65_536}
 """Most rows of a batch, and most tokens by device."""
 
 
 class Ensemble:
-    """Fine-tuned models, whose mean answers. Raises DataError where they do not know the same task."""
+    """Fine-tuned models that predict by their mean. Raises DataError where their tasks differ."""
 
     def __init__(self, names: Sequence[str], options: PredictOptions, signals: SignalHandler) -> None:
         self.world, self.signals = distributed.join(ALONE), signals
@@ -70,7 +70,7 @@ class Ensemble:
         return self.objective.answers(dataset, mean)
 
     def explanations(self, dataset: LabelledDataset) -> list[dict[str, Any]]:
-        """What the answer to each row rests on."""
+        """The explanation of each row's answer."""
         return explanations(self.objective, dataset, self.world.device, EXPLAINED) or []
 
     def _logits(self, model: FinetunedModel, dataset: LabelledDataset) -> Numbers:
@@ -131,7 +131,7 @@ def _to_stdout(ensemble: Ensemble, source: InputRows, question: PredictOptions, 
 
 
 def _require_answers(answers: int, question: PredictOptions) -> None:
-    """Raise DataError where no row was answered."""
+    """Raise DataError where no row was predicted."""
     if not answers:
         raise DataError(f"{', '.join(question.files)}: no row to predict")
 
@@ -183,7 +183,7 @@ def _to_file(
 def predicted(
     ensemble: Ensemble, rows: Rows, question: PredictOptions, start: int
 ) -> Iterator[tuple[EncodedChunk, list[dict[str, Any]], int]]:
-    """Each chunk, its lines, and the number of the row behind it."""
+    """Each chunk, its lines, and the number of the row after it."""
     for first, some in row_chunks.chunks(rows, start):
         with row_chunks.encoded(first, some, ensemble.encode, skip=question.skip) as chunk:
             lines: list[dict[str, Any]] = []
@@ -199,7 +199,7 @@ def predicted(
 def _lines(
     chunk: EncodedChunk, answers: list[dict[str, Any]], ensemble: Ensemble, question: PredictOptions
 ) -> Iterator[dict[str, Any]]:
-    """What is written of each row: its number, its columns where they are kept, its prediction."""
+    """The output of each row: its number, its columns if they are kept, its prediction."""
     if len(answers) != len(chunk.rows):
         if question.keep:
             raise UsageError("--keep: a row of this task has several answers", hint="leave --keep out")
@@ -218,7 +218,7 @@ def _lines(
 
 
 def _provenance(ensemble: Ensemble, question: PredictOptions) -> dict[str, Any]:
-    """What decides the predictions, by the words in which a difference is told."""
+    """Everything that decides the predictions, with the words that describe a difference."""
     files = [
         [name, Path(name).stat().st_size if name != STDIN and Path(name).exists() else None]
         for name in question.files
@@ -247,7 +247,7 @@ def _note_skipped(console: Console, skipped: int, faults: Sequence[str]) -> None
 
 
 def _shown(answer: dict[str, Any]) -> dict[str, object]:
-    """An answer as a table has it: probabilities from the highest."""
+    """An answer in a table: probabilities in descending order."""
     found: dict[str, object] = {}
     reasons = {name: answer[name] for name in ("statements", "paths") if name in answer}
     for name, value in answer.items():

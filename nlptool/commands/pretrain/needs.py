@@ -1,4 +1,4 @@
-"""What a run needs, by shapes alone: of a deep model as what shallow ones need says."""
+"""Memory and FLOPs of a run from shapes; deep models are extrapolated from shallow ones."""
 
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def shallow(depth: int) -> int:
-    """So many layers at most, where none of them is looked at."""
+    """Number of layers, reduced where none of them is needed."""
     return min(depth, SHALLOW[-1])
 
 
 def estimate_of(setup: "PretrainSetup", rows: int, length: int) -> Estimate:
-    """What a micro-batch of so many rows of so many tokens needs."""
+    """The estimate for a micro-batch of `rows` rows of `length` tokens."""
     examples = next(examples for stage, examples in setup.stages if stage.sequence_length == length)
     (batch,) = Batches([Stage(0, rows, examples)], setup.shape.collate, seed=0).get(0)
 
@@ -24,11 +24,13 @@ def estimate_of(setup: "PretrainSetup", rows: int, length: int) -> Estimate:
         return estimate(lambda: setup.objective(depth), batch, precision, vocab_size, lambda one: one.teacher)
 
     depth = setup.model.layers
-    return by_depth(at, depth) if setup.teacher is None else at(depth)  # whose layers are paired with its own
+    return (
+        by_depth(at, depth) if setup.teacher is None else at(depth)
+    )  # the teacher's layers are paired with its own
 
 
 def final_bytes(setup: "PretrainSetup") -> int:
-    """What the tensors of final/ take on the disk."""
+    """Bytes of the tensors of final/ on disk."""
 
     def at(depth: int) -> int:
         model = setup.model.model_copy(update={"layers": depth})

@@ -1,4 +1,4 @@
-"""Pretraining from a token store: one command for every objective, named after it (`pretrain-mlm`); and `distill`."""
+"""Pretraining on a token store: one command for every objective, named after it (`pretrain-mlm`), and `distill`."""
 
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from nlptool.train.config import Evaluate, PretrainConfig, Save
 
 
 class Student(RecipeBlock):
-    """A model that begins as some of its teacher's layers, the first and the last among them, with all else."""
+    """A model initialised from some of its teacher's layers, the first and the last included, and all other weights."""
 
     layers: int = Field(gt=0, description="number of layers, evenly spaced; 6 of 12 are 0, 2, 4, 7, 9, 11")
     name: str | None = Field(
@@ -112,7 +112,7 @@ class Recipe(RecipeBlock):
 
     @property
     def store_text(self) -> str:
-        """The stores as a command line gives them."""
+        """The stores in the form of a command line."""
         if isinstance(self.store, str):
             return self.store
         listed = (
@@ -123,12 +123,12 @@ class Recipe(RecipeBlock):
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether the objective learns from a teacher."""
+        """Whether the objective has a teacher."""
         return self.objective.needs_teacher
 
     @property
     def command(self) -> str:
-        """The command that carries it out."""
+        """The command of this recipe."""
         return str(self.objective.only_command)
 
 
@@ -200,7 +200,7 @@ def _check_stores(recipe: Recipe) -> list[Problem]:
 
 
 def check_model(objective: ObjectiveConfig, train: PretrainConfig, model: ModelConfig) -> list[Problem]:
-    """What of a model, named in the recipe or found where it starts from, does not go with the rest."""
+    """Conflicts of a model, named in the recipe or found in init_from, with other settings."""
     problems = objective.check(model)
     if objective.reads_entities and not model.reads_entities:
         problems.append(Problem("model.name", "denoising entities needs a model that reads them: ernie"))

@@ -1,4 +1,4 @@
-"""The heavy half of `pretrain`: runs, and what is said of them."""
+"""Implementation of the pretraining commands."""
 
 import shutil
 from pathlib import Path
@@ -56,7 +56,7 @@ def pretrain(recipe: Recipe, options: Options, console: Console) -> tuple[Pretra
 
 
 def training_job(setup: PretrainSetup, world: DistributedContext) -> TrainingJob:
-    """Everything that the training loop needs, on one rank."""
+    """The training job of one rank."""
     launch.require_device(setup.train, world)
     if setup.train.compile and world.device.type == "cpu" and not any(map(shutil.which, COMPILERS)):
         raise UsageError(
@@ -97,7 +97,7 @@ def training_job(setup: PretrainSetup, world: DistributedContext) -> TrainingJob
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Show the resolved recipe and what the run would take; makes no weights and writes nothing."""
+    """Show the resolved recipe and what the run would take; creates no weights and writes nothing."""
     setup = PretrainSetup(recipe)
     tokens = setup.steps * setup.tokens_per_step
     facts: dict[str, Any] = {
@@ -143,7 +143,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 def report(setup: PretrainSetup, outcome: RunResult, console: Console, *, as_json: bool) -> None:
-    """The figures that a run ends with, on stdout."""
+    """Print the final figures of a run."""
     entropy = None if setup.stores.mixed else setup.store.info.get("unigram_entropy")
     facts: dict[str, Any] = {
         "steps": outcome.steps,

@@ -1,4 +1,4 @@
-"""A checked recipe with its store: batches, model and objective, and what the run would take."""
+"""A checked recipe with its store: batches, model and objective, and the needs of the run."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -28,23 +28,23 @@ from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import Estimate, shapes_only
 from nlptool.train.stages import FRESH, ResumedAt, first_steps, steps_for
 
-HELD_OUT_SEED = 0  # the same rows and masks in every run, whatever its seed, so that runs can be compared
+HELD_OUT_SEED = 0  # the same rows and masks in every run, whatever its seed, so that runs are comparable
 MEASURED = 4096  # rows of a stage whose real tokens are counted, up to 512 tokens long; fewer if longer
-ENDLESS = 1 << 62  # steps of a run that a clock ends
+ENDLESS = 1 << 62  # steps of a run with a budget of time
 
 
 class PretrainSetup:
-    """A recipe together with its store: all that follows from the two before any weight is made.
+    """A recipe with its store: everything that follows from both before any weight is created.
 
-    begun: how far the run has come before. Raises DataError when store, tokenizer and weights do not belong together,
-    or the store is too small.
+    begun: the progress of a resumed run. Raises DataError when store, tokenizer and weights do not match, or the
+    store is too small.
     """
 
     def __init__(self, recipe: Recipe, begun: ResumedAt = FRESH) -> None:
         self.train, self.evaluate, self.save, self.begun = recipe.train, recipe.evaluate, recipe.save, begun
         self.objective_config, self.seed, self.out = recipe.objective, recipe.seed, Path(recipe.out)
         self.origin = recipe.init_from or recipe.teacher
-        """Where the weights come from, as the recipe calls it; None: random ones."""
+        """The origin of the weights in the recipe; None: random weights."""
         self._estimates: dict[tuple[int, int], Estimate] = {}
         self.stores = Stores(recipe.store)
         self.store = self.stores.first
@@ -65,7 +65,7 @@ class PretrainSetup:
             model = recipe.objective.beginning(self.pretrained.config, width)
         assert model is not None  # the recipe has one of the two
         self.model = model
-        """The model's block, from the recipe or from the weights it starts from."""
+        """The model's config, from the recipe or from its initial weights."""
         self.vocabulary = replace(Vocabulary.of(tokenizer), padding=rows - tokenizer.vocab_size)
         if self.pretrained is not None:
             problems = check_model(recipe.objective, recipe.train, self.model)
@@ -79,7 +79,7 @@ class PretrainSetup:
                 f"{recipe.entity_embeddings}: the vectors have width {width}, and model.entity_size is {entity_size}",
                 hint=f"model.entity_size={width}, or name other vectors",
             )
-        # Needed at the very end only, but a long run must not find a newer nlptool there by then.
+        # Needed only at the very end, but a long run must not depend on a newer nlptool installed by then.
         self.model.hf()
         with shapes_only():
             self.shape = self.objective(None if self.origin else needs.shallow(self.model.layers))
@@ -96,14 +96,14 @@ class PretrainSetup:
         ]
         self.steps, self.seconds = self._duration()
         self.trained_positions = max(stage.sequence_length for stage, _ in self.stages)
-        """How many positions the weights have been trained at when the run is over."""
+        """Number of positions that training has reached at the end of the run."""
         if self.pretrained is not None:
             folder = None if self.teacher is None else self.teacher.folder
             before = initial_weights.trained_positions(recipe.init_from, folder, self.pretrained.config)
             self.trained_positions = max(self.trained_positions, before)
 
     def unreached(self) -> list[str]:
-        """Positions that no row reaches."""
+        """A note on positions that no row reaches."""
         positions = self.model.max_positions
         if self.trained_positions >= positions:
             return []
@@ -114,7 +114,7 @@ class PretrainSetup:
         ]
 
     def remarks(self) -> list[str]:
-        """What to know before the run."""
+        """Notes to show before the run."""
         longest = parts_of(max(self.stages, key=lambda pair: pair[0].sequence_length)[1])
         return [
             *(note for part in longest for note in self.shape.left_out(part)),
@@ -124,7 +124,7 @@ class PretrainSetup:
         ]
 
     def fresh(self) -> list[str]:
-        """What the weights that the run starts from do not have."""
+        """A note on parts that the initial weights lack."""
         if self.pretrained is None:
             return []
         given = {key.partition(".")[0] for key in self.state}
@@ -136,16 +136,16 @@ class PretrainSetup:
         return [f"{self.origin} has no {', '.join(parts)}: random weights to begin with"] if parts else []
 
     def moved(self) -> list[str]:
-        """Where stages begin otherwise than at their shares, as the run was resumed with other steps."""
+        """A note on stages that do not begin at their shares, after a resume with another number of steps."""
         if self.first_steps == first_steps(self._shares, self.steps, FRESH):
             return []
         steps = ", ".join(f"{first:,}" for first in self.first_steps)
         return [f"stages that have begun stay where they began: they begin after step {steps}"]
 
     def objective(self, depth: int | None = None) -> Objective:
-        """A new objective with random weights, its teacher's too, on the device that torch makes tensors on.
+        """A new objective with random weights, including its teacher's, on torch's default device.
 
-        depth: its layers, if not as many as the recipe says.
+        depth: number of layers, if it differs from the recipe's.
         """
         model = self.model if depth is None else self.model.model_copy(update={"layers": depth})
         teacher = None if self.teacher is None else self.teacher.pretrained.config
@@ -158,7 +158,7 @@ class PretrainSetup:
 
     @property
     def first_steps(self) -> list[int]:
-        """The step at which each stage begins, from 0."""
+        """First step, from 0, of each stage."""
         return first_steps(self._shares, self.steps, self.begun)
 
     def batches(self, objective: Objective, world: DistributedContext) -> Batches:
@@ -185,7 +185,7 @@ class PretrainSetup:
         )
 
     def source(self, objective: Objective, world: DistributedContext) -> PrefetchingLoader:
-        """The run's batches, made ahead of their steps; with what a teacher says of them, where that is kept."""
+        """The run's batches, prefetched; with cached outputs of the teacher, if there is a cache."""
         batches = self.batches(objective, world)
         if not objective.keeps_teacher:
             return PrefetchingLoader(batches, world.device)
@@ -202,7 +202,7 @@ class PretrainSetup:
         return TeacherCache(again, objective.teacher_outputs, folder, world, parts, self.vocabulary.rows)
 
     def held_out(self, objective: Objective, world: DistributedContext) -> Batches | None:
-        """Held-out batches, at the first stage's length; None where not one row is held out."""
+        """Held-out batches, at the first stage's length; None without held-out rows."""
         stage, _ = self.stages[0]
         if not self.stores.has_held_out:
             return None
@@ -217,7 +217,7 @@ class PretrainSetup:
         return self._held_out_batches(objective, examples, world) if len(examples) else None
 
     def held_out_by_store(self, objective: Objective, world: DistributedContext) -> dict[str, Batches]:
-        """Held-out batches of each store that has any, where a run reads several."""
+        """Held-out batches of each store that has any, if a run has several."""
         found = {}
         for name, store in self.stores.by_name.items() if self.stores.mixed else ():
             if not len(split := store.split("heldout")):
@@ -234,7 +234,7 @@ class PretrainSetup:
         return Batches([stage], objective.collate, seed=HELD_OUT_SEED, rank=world.rank, world=world.size)
 
     def export(self, objective: Objective, path: Path) -> None:
-        """Write the model and its tokenizer as a Hugging Face folder, a second model into a folder in it."""
+        """Write the model and its tokenizer as a Hugging Face folder, a second model into a subfolder."""
         for name, spec in objective.folders(self.model).items():
             folder = path / name
             folder.mkdir(exist_ok=True)
@@ -246,13 +246,13 @@ class PretrainSetup:
 
     @cached_property
     def estimate(self) -> Estimate:
-        """What the stage with the longest sequences needs, and so the run."""
+        """The estimate for the stage with the longest sequences, and so for the run."""
         return self.estimate_of(max(self.stages, key=lambda pair: pair[0].sequence_length)[0])
 
     def estimate_of(self, stage: StageBlock, rows: int | None = None) -> Estimate:
-        """What a stage needs with micro-batches of `rows`; None: those of the recipe.
+        """The estimate of a stage with micro-batches of `rows`; None: those of the recipe.
 
-        The first call costs a second or two, since torch's meta device imports the compiler; a shape is taken once.
+        The first call takes a second or two, since torch's meta device imports the compiler. Estimates are cached.
         """
         shape = (rows or stage.batch_size // self.train.gradient_accumulation, stage.sequence_length)
         if shape not in self._estimates:
@@ -265,12 +265,12 @@ class PretrainSetup:
 
     @cached_property
     def flops_per_step(self) -> float:
-        """FLOPs of a step, in the mean over the run."""
+        """Mean FLOPs of a step over the run."""
         return sum(s.share * s.batch_size * self.estimate_of(s).flops_per_row for s, _ in self.stages)
 
     @property
     def tokens_per_step(self) -> float:
-        """Real tokens of a step, special ones included, in the mean over the run."""
+        """Mean real tokens of a step over the run, special ones included."""
         stages = (stage for stage, _ in self.stages)
         return sum(
             s.share * s.batch_size * tokens for s, tokens in zip(stages, self._tokens_per_row, strict=True)
@@ -278,15 +278,15 @@ class PretrainSetup:
 
     @property
     def epochs_per_step(self) -> float:
-        """Passes over the examples that a step makes, in the mean over the run; each stage has its own examples."""
+        """Mean number of passes over the examples in a step; each stage has its own examples."""
         return sum(stage.share * stage.batch_size / max(len(examples), 1) for stage, examples in self.stages)
 
     @cached_property
     def _tokens_per_row(self) -> list[float]:
-        """Real tokens of a row of each stage, in the mean over a sample of its rows."""
+        """Mean real tokens of a row of each stage, from a sample of its rows."""
         found = []
         for stage, examples in self.stages:
-            if not len(examples):  # which the run will be refused for
+            if not len(examples):  # it will be refused
                 return [float(stage.sequence_length) for stage, _ in self.stages]
             rows = np.arange(max(64, min(MEASURED, (MEASURED << 9) // stage.sequence_length)))
             sample = examples.take(rows * len(examples) // len(rows), rows * 0, RandomStreams(self.seed, 0))
@@ -294,7 +294,7 @@ class PretrainSetup:
         return found
 
     def _duration(self) -> tuple[int, float | None]:
-        """Steps, and the seconds that end the run where the budget is one of time."""
+        """Steps, and the seconds that end the run if its budget is one of time."""
         train = self.train
         if train.budget is None:
             assert train.steps is not None  # the recipe has one of the two
@@ -319,7 +319,7 @@ class PretrainSetup:
 def _initial_weights(
     recipe: Recipe, tokenizer: Tokenizer, store: str, teacher: student_init.PretrainedTeacher | None
 ) -> Pretrained | None:
-    """The weights that the recipe begins with, if not random ones."""
+    """The pretrained initial weights of the recipe, if any."""
     if recipe.init_from is not None:
         return initial_weights.read(recipe.init_from, tokenizer, store, extend=True)
     if recipe.student is not None and teacher is not None:

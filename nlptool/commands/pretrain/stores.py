@@ -1,4 +1,4 @@
-"""The token stores of a run: one, or several in shares that the recipe gives."""
+"""The token stores of a run: one, or several with shares from the recipe."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +17,13 @@ from nlptool.train.config import Stage
 
 
 class StoreShare(NamedTuple):
-    """What a run reads of a store."""
+    """A run's share of a store."""
 
     path: str
     share: float
-    """Shares of the training rows."""
+    """Share of the training rows."""
     tokens: int
-    """That the store has for training."""
+    """Training tokens of the store."""
     epochs: float
 
     @property
@@ -33,7 +33,7 @@ class StoreShare(NamedTuple):
 
 
 class Stores:
-    """Stores of one tokenizer. Raises DataError where they are of several."""
+    """Stores with a common tokenizer. Raises DataError where they differ."""
 
     def __init__(self, given: str | Sequence[WeightedStore]) -> None:
         self.mixed = not isinstance(given, str)
@@ -50,19 +50,19 @@ class Stores:
 
     @property
     def first(self) -> TokenStore:
-        """The first store, whose tokenizer is everybody's."""
+        """The first store, whose tokenizer is that of all."""
         return self.all[0]
 
     @property
     def read(self) -> dict[str, Path]:
-        """The stores by name, as a run's environment keeps their digests."""
+        """The stores by name, for the digests in a run's environment.json."""
         if not self.mixed:
             return {"tokens": self.first.path}
         return {f"store.{at}": store.path for at, store in enumerate(self.all)}
 
     @property
     def by_name(self) -> dict[str, TokenStore]:
-        """The stores by the names of their folders, with a number where two have one name."""
+        """The stores by the names of their folders, with a number where names are equal."""
         names = [store.path.resolve().name for store in self.all]
         return {
             f"{name}-{at + 1}" if names.count(name) > 1 else name: store
@@ -81,12 +81,12 @@ class Stores:
 
     @property
     def bytes(self) -> int:
-        """Bytes on the disk."""
+        """Bytes on disk."""
         files = (path for store in self.all for path in store.path.rglob("*") if path.is_file())
         return sum(path.stat().st_size for path in files)
 
     def shares(self, steps: int, stages: Sequence[tuple[Stage, Examples]]) -> list[StoreShare]:
-        """What so many steps read of each store; nothing where one is given by its path."""
+        """What a number of steps reads of each store; empty for a single path."""
         rows = [steps * stage.share * stage.batch_size for stage, _ in stages]
         mixtures = [
             (count, one) for count, (_, one) in zip(rows, stages, strict=True) if isinstance(one, Mixture)
@@ -105,7 +105,7 @@ class Stores:
         ]
 
     def examples(self, objective: Objective, split: str, length: int, seed: int) -> Examples:
-        """Examples of a split of all stores that have any document in it; mixed where there are several."""
+        """Examples of a split of all stores with documents in it; mixed if there are several."""
         if not self.mixed:
             return objective.examples(self.first.split(split), length, seed)
         parts, weights = [], []
@@ -131,7 +131,7 @@ def parts_of(examples: Examples) -> Sequence[Examples]:
 
 
 def linked_entities(vectors: str | None, store: TokenStore) -> EntityEmbeddings | None:
-    """The vectors of entities, where a recipe names some. Raises DataError unless the store's links are theirs."""
+    """The entity embeddings of a recipe, if any. Raises DataError unless they belong to the store's links."""
     if vectors is None:
         return None
     found = EntityEmbeddings(Path(vectors))

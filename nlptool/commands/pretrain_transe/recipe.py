@@ -1,4 +1,4 @@
-"""TransE: vectors for the entities and relations of a knowledge graph."""
+"""TransE: embeddings of the entities and relations of a knowledge graph."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,10 +15,10 @@ from nlptool.train.config import PretrainConfig, Save
 
 
 class TripleTrainConfig(PretrainConfig):
-    """How the objective is minimised; rows of a batch are triples."""
+    """The training block; rows of a batch are triples."""
 
     def idle(self) -> dict[str, str]:
-        """What concerns rows of tokens alone."""
+        """Keys for rows of tokens alone."""
         why = "a triple is no sequence of tokens"
         return super().idle() | {
             "sequence_length": why,
@@ -48,7 +48,7 @@ class RankingEvaluation(RecipeBlock):
 
 
 class Recipe(RecipeBlock):
-    """A run that embeds a graph."""
+    """A run that trains embeddings of a graph."""
 
     graph: str = Field(description="knowledge graph, a folder made by nlptool knowledge")
     objective: Annotated[ObjectiveConfig, DiscriminatedBy("objectives", *objectives("graph"))] = Field(

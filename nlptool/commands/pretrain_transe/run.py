@@ -1,4 +1,4 @@
-"""The heavy half of `pretrain-transe`: runs, and what is said of them."""
+"""Implementation of `pretrain-transe`."""
 
 from pathlib import Path
 from typing import Any
@@ -38,14 +38,14 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 def remarks(setup: TransESetup) -> list[str]:
-    """What to know before the run."""
+    """Notes to show before the run."""
     if len(setup.graph.triples("validation")):
         return []
     return ["the graph has no validation triples, so nothing is ranked during training"]
 
 
 def training_job(setup: TransESetup, world: DistributedContext) -> TrainingJob:
-    """Everything that the training loop needs, on one rank."""
+    """The training job of one rank."""
     launch.require_device(setup.train, world)
     objective = setup.objective()
     batches = setup.held_out(objective, world)
@@ -69,7 +69,7 @@ def training_job(setup: TransESetup, world: DistributedContext) -> TrainingJob:
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Show the resolved recipe and what the run would take; makes no weights and writes nothing."""
+    """Show the resolved recipe and what the run would take; creates no weights and writes nothing."""
     setup = TransESetup(recipe)
     facts = figures(setup)
     if options.json:
@@ -81,7 +81,7 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 def figures(setup: TransESetup) -> dict[str, Any]:
-    """What is known of the run before it is made."""
+    """Figures of the run that are known in advance."""
     timed = setup.seconds is not None
     return {
         "graph": setup.graph.counts,
@@ -97,7 +97,7 @@ def figures(setup: TransESetup) -> dict[str, Any]:
 
 
 def shown(setup: TransESetup, facts: dict[str, Any]) -> dict[str, str]:
-    """The figures as a person reads them."""
+    """The figures in readable form."""
     counts = setup.graph.counts
     memory = ", ".join(f"{name} {quantity(size, 'B')}" for name, size in facts["memory"].items())
     found = {
@@ -116,7 +116,7 @@ def shown(setup: TransESetup, facts: dict[str, Any]) -> dict[str, str]:
 
 
 def report(setup: TransESetup, outcome: RunResult, console: Console, *, as_json: bool) -> None:
-    """The figures that a run ends with, on stdout."""
+    """Print the final figures of a run."""
     if as_json:
         console.json(
             {

@@ -1,4 +1,4 @@
-"""A checked recipe with its graph: batches, objective, and what the run would take."""
+"""A checked recipe with its graph: batches, objective, and the needs of the run."""
 
 from functools import cached_property
 from math import ceil
@@ -21,12 +21,12 @@ from nlptool.train.distributed import DistributedContext
 from nlptool.train.estimate import shapes_only
 
 RANKED_AT_ONCE = 1024  # triples of an evaluation batch
-ENDLESS = 1 << 62  # steps of a run that a clock ends
+ENDLESS = 1 << 62  # steps of a run with a budget of time
 FLOAT = 4  # bytes
 
 
 class TransESetup:
-    """A recipe together with its graph. Raises DataError where the graph is not what was written."""
+    """A recipe with its graph. Raises DataError where the graph is damaged."""
 
     def __init__(self, recipe: Recipe) -> None:
         assert isinstance(recipe.objective, Config)
@@ -37,11 +37,11 @@ class TransESetup:
         self.steps, self.seconds = self._duration()
 
     def objective(self) -> TransE:
-        """A new objective with random vectors, on the device that torch makes tensors on."""
+        """A new objective with random embeddings, on torch's default device."""
         return self.objective_config.build_on(self.graph)
 
     def source(self, objective: TransE, world: DistributedContext) -> PrefetchingLoader:
-        """The run's batches, made ahead of their steps."""
+        """The run's batches, prefetched."""
         batch, parts = self.train.batch_size, self.train.gradient_accumulation
         if batch % (world.size * parts):
             raise UsageError(
@@ -66,7 +66,7 @@ class TransESetup:
         )
 
     def export(self, objective: TransE, path: Path) -> None:
-        """Write the vectors as `EntityEmbeddings` reads them."""
+        """Write the embeddings in the form of `EntityEmbeddings`."""
         tensors = {name: table.detach().cpu().contiguous() for name, table in objective.exported().items()}
         save_file(tensors, path / WEIGHTS, {"format": "pt"})
         config = self.objective_config.model_dump(mode="json")
@@ -89,12 +89,12 @@ class TransESetup:
 
     @property
     def parameters(self) -> int:
-        """Numbers that are learnt."""
+        """Number of parameters."""
         return sum(parameter.numel() for parameter in self.shape.parameters())
 
     @property
     def memory(self) -> dict[str, int]:
-        """Bytes on one rank: vectors, gradient and two moments; vectors of a micro-batch, there and back."""
+        """Bytes on one rank: embeddings, gradient and two moments; vectors of a micro-batch and their gradients."""
         rows = self.train.batch_size // self.train.gradient_accumulation
         vectors = rows * (3 + 3 * self.objective_config.num_negatives) * self.objective_config.embedding_size
         kinds = {
@@ -122,11 +122,11 @@ class TransESetup:
 
     @property
     def epochs_per_step(self) -> float:
-        """Passes over the training triples that a step makes."""
+        """Passes over the training triples in a step."""
         return self.train.batch_size / len(self.examples)
 
     def _duration(self) -> tuple[int, float | None]:
-        """Steps, and the seconds that end the run where the budget is one of time."""
+        """Steps, and the seconds that end the run if its budget is one of time."""
         budget = self.train.budget
         if budget is None:
             assert self.train.steps is not None  # the recipe has one of the two
@@ -144,7 +144,7 @@ class TransESetup:
 def ranking_batches(
     objective: TransE, triples: Triples, most: int | None, rank: int = 0, world: int = 1
 ) -> SequentialBatches | None:
-    """Triples to rank, each once, `most` of them drawn evenly; None where there are none."""
+    """Triples to rank, each once, `most` of them sampled evenly; None if there are none."""
     count = len(triples)
     if not count:
         return None

@@ -1,7 +1,7 @@
 """`nlptool prompt RECIPE`: zero-, one- and few-shot evaluation of language models.
 
 OUT/recipe.yaml command.txt environment.json   as of every run
-OUT/answers/MODEL/TASK-5.jsonl                  each question: the prompt that was read, and the model's responses
+OUT/answers/MODEL/TASK-5.jsonl                  each question: the prompt, and the model's responses
 OUT/results.json results.md                     the metrics
 """
 
@@ -23,9 +23,9 @@ Shots = Annotated[
 
 
 class Recipe(RecipeBlock):
-    """Models, tasks, and how many few-shot examples stand before a question.
+    """Models, tasks, and numbers of few-shot examples.
 
-    All of it may change where a run is resumed: answers are kept by the model and the very text that they answer.
+    All keys may change when a run is resumed: responses are cached by model and exact prompt.
     """
 
     models: Annotated[

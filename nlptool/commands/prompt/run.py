@@ -1,4 +1,4 @@
-"""The heavy half of `prompt`: models and tasks of a recipe, what is shown, and what is written."""
+"""Implementation of `prompt`: reads models and tasks, requests responses, writes and shows the metrics."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,11 +26,11 @@ from nlptool.train.interrupts import SignalHandler
 
 PACKAGES = ("torch", "numpy", "tokenizers", "datasets")
 RESULTS = "results.json"
-UNLIMITED = 10**9  # tokens of a prompt
+UNLIMITED = 10**9  # tokens shown of a prompt
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Read all rows; show the number of requests, and the first one of each task as a model would read it."""
+    """Read all rows; show the number of requests, and the first one of each task as read by a model."""
     shown: list[dict[str, Any]] = []
     runs = _read_tasks(recipe, console)
     _require_models([(name, name, Path(name)) for name in recipe.models if Path(name).is_dir()], runs)
@@ -78,7 +78,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 def evaluate(recipe: Recipe, options: Options, console: Console) -> list[dict[str, Any]]:
-    """Evaluate every model on every task, with the responses that are cached: results.record of each.
+    """Evaluate every model on every task, reusing cached responses: results.record of each.
 
     Raises Preempted with the responses so far in the cache.
     """
@@ -128,7 +128,7 @@ def evaluate(recipe: Recipe, options: Options, console: Console) -> list[dict[st
 def _entries(
     evaluation: TaskEvaluation, shots: int, interrupts: SignalHandler, console: Console
 ) -> list[Mapping[str, Any]]:
-    """The responses of one model to a task, cached or requested now, in the order of the instances."""
+    """The responses of one model to a task, cached or new, in the order of the instances."""
     title = f"{evaluation.model.label}: {evaluation.run.name}, {shots_text(shots)}"
     console.notes(f"{title}: {remark}" for remark in evaluation.remarks)
     with console.progress(title, len(evaluation.batches), "questions") as bar:
@@ -140,7 +140,7 @@ def _entries(
 
 
 def _read_tasks(recipe: Recipe, console: Console) -> list[TaskRun]:
-    """The tasks of a recipe. Raises DataError for what is wrong with a row, UsageError for a missing package."""
+    """The tasks of a recipe. Raises DataError for an invalid row, UsageError for a missing package."""
     for spec in recipe.tasks:
         spec.task.require_packages()
     data = Path(recipe.data) if recipe.data is not None else None
@@ -153,7 +153,7 @@ def _read_tasks(recipe: Recipe, console: Console) -> list[TaskRun]:
 
 
 def _search(path: str, runs: Sequence[TaskRun], console: Console) -> list[Contamination]:
-    """The contamination of each task by a token store. Raises DataError for a store that is not whole."""
+    """The contamination of each task by a token store. Raises DataError for a damaged store."""
     store = TokenStore(Path(path))
     with console.progress(f"searching {path}", len(store.split("train")), "documents") as bar:
         found = search_tasks(runs, _counted(training_documents(store), bar))
@@ -172,7 +172,7 @@ def _counted(documents: Iterable[str], bar: Progress) -> Iterator[str]:
 
 
 def _require_models(models: Sequence[tuple[str, str, Path]], runs: Sequence[TaskRun]) -> None:
-    """Raise DataError, before any request, where a model cannot take a task. models: name, label and folder of each."""
+    """Raise DataError, before any request, for a model that cannot do a task. models: name, label and folder."""
     require_decoders([PromptedModel(*named, machine.device()) for named in models], runs)
     for named in models:
         require_capable(PromptedModel(*named, machine.device()), runs)  # one at a time in memory

@@ -1,4 +1,4 @@
-"""Which figures a run will have, as far as its recipe tells before it is carried out. Nothing heavy is imported."""
+"""The figures that a run will have, as far as its recipe determines them. Nothing heavy is imported."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -8,15 +8,15 @@ from nlptool.errors import UsageError
 from nlptool.metric_table import TABLE, describe
 
 ORDER, NEXT = "sentence order", "next sentence"
-"""Accuracy of a pretrained model on held-out pairs of segments: are they in order, and do they belong together?"""
+"""Accuracy of a pretrained model on held-out pairs of segments, on their order and on whether they belong together."""
 MEASURED = ("pretrain-", "finetune", "distill-task", "prompt")
-"""How the commands begin whose runs have figures."""
+"""Prefixes of commands whose runs have figures."""
 
 
 def require(measure: str, figure: str, command: str, recipe: Any) -> None:
-    """Raise UsageError for a figure that this command does not have with this recipe.
+    """Raise UsageError for a figure that this command lacks with this recipe.
 
-    What training alone tells, such as the terms of a loss, is known by its name only.
+    Figures of training, such as the terms of a loss, are checked by name only.
     """
     if not command.startswith(MEASURED):
         raise UsageError(
@@ -36,7 +36,7 @@ def require(measure: str, figure: str, command: str, recipe: Any) -> None:
 
 
 def _metrics(task: Any) -> Iterator[str]:
-    """The metrics of a task, or of all tasks that it consists of; none of one that is told by its rows."""
+    """The metrics of a task, or of all its subtasks; empty for one that is inferred from rows."""
     yield from getattr(task, "metrics", ())
     for one in getattr(task, "tasks", {}).values():
         yield from _metrics(one)

@@ -1,7 +1,7 @@
-"""An experiment that repeats a paper's claim at a small scale, and the runs that it takes. Nothing heavy is imported.
+"""An experiment that tests a paper's claim at small scale, and its runs. Nothing heavy is imported.
 
-A YAML in recipes/experiments/: `steps` are recipes with changes, carried out in their order; `arms` say what differs
-between what is compared; each arm is run with each seed, and what is the same in several arms is run once.
+A YAML in recipes/experiments/: `steps` are recipes with changes, run in their order; `arms` are the variants that
+are compared; each arm is run with each seed, and runs common to several arms are run once.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from nlptool.recipe.types import RecipeBlock
 
 ROOM = "experiments"
 KEPT = "runs.json"
-"""The file in the output folder that says which runs are finished."""
+"""The file of finished runs in the output folder."""
 MODULES = {spec.name: spec.module for spec in COMMANDS}
 
 
@@ -72,7 +72,7 @@ class Measure(RecipeBlock):
 
 
 class Claim(RecipeBlock):
-    """What the paper says, as an order of arms or as their being equal."""
+    """The paper's claim, as an order or equality of arms."""
 
     claim: str = Field(description="the claim in a sentence")
     measure: str = Field(description="the measure that it is about")
@@ -93,7 +93,7 @@ class Claim(RecipeBlock):
 
 
 class Cost(RecipeBlock):
-    """What all runs take."""
+    """Cost of all runs."""
 
     minutes: float = Field(gt=0, description="minutes on the machine")
     flops: float = Field(gt=0, description="FLOPs of training")
@@ -101,7 +101,7 @@ class Cost(RecipeBlock):
 
 
 class Experiment(RecipeBlock):
-    """A paper's claims, the runs that test them at a small scale, and what these take."""
+    """A paper's claims, the runs that test them at small scale, and their cost."""
 
     title: str = Field(description="what is compared")
     source: str = Field(description="paper and table")
@@ -158,7 +158,7 @@ class PlannedRun(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All runs of an experiment, each behind those that it builds on."""
+    """All runs of an experiment, each after those that it builds on."""
 
     experiment: Experiment
     name: str
@@ -192,10 +192,10 @@ def open_experiment(name: str, changes: Sequence[str]) -> Experiment:
 
 
 def plan(experiment: Experiment, name: str, out: Path) -> Plan:
-    """The runs that an experiment takes; what several arms have in common is there once.
+    """The runs of an experiment; those common to several arms appear once.
 
-    Raises RecipeError for a recipe that is wrong, UsageError for one that no command carries out, for a figure that a
-    run will not have and for a folder whose name cannot stand in a recipe.
+    Raises RecipeError for an invalid recipe, UsageError for one without a command, for an unknown figure and for a
+    folder whose name cannot be written in a recipe.
     """
     if sign := re.search(r"[][{},'\"#]|: ", str(out)):
         raise UsageError(
@@ -263,7 +263,7 @@ def _planned(
 
 
 def _filled(change: str, done: Mapping[str, PlannedRun]) -> str:
-    """A change with the folders of earlier steps in it."""
+    """A change with the folders of earlier steps filled in."""
     for name, run in done.items():
         change = change.replace(f"{{{name}}}", str(run.out))
     return change
@@ -277,6 +277,6 @@ def _seed(schema: type[RecipeBlock], seed: int) -> Iterator[str]:
 
 
 def _plain(arm: str) -> str:
-    """An arm's name as that of a folder."""
+    """An arm's name as a folder name."""
     plain = re.sub(r"[^\w.+-]+", "-", arm).strip("-")
     return plain or hashlib.sha256(arm.encode()).hexdigest()[:8]

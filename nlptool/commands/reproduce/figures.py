@@ -1,4 +1,4 @@
-"""The figures of a finished run, whichever command made it."""
+"""The figures of a finished run of any command."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,13 +20,13 @@ MAJORITY = "majority"
 
 
 def of(run: PlannedRun, recipe: Any) -> Figures:
-    """All figures of a run by name; none of one that makes data."""
+    """All figures of a run by name; empty for one that produces data."""
     read = READERS.get(run.module)
     return {} if read is None else read(run.out, recipe)
 
 
 def _trained(out: Path, recipe: Any) -> Figures:
-    """The last held-out figures, what they took, and of pairs of segments what the model knows of their order."""
+    """The last held-out figures, costs, and for pairs of segments the accuracy on their order."""
     found: Figures = {}
     for line in metrics_file.read(out):
         found |= held_out(line)

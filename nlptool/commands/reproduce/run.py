@@ -1,7 +1,7 @@
-"""The heavy half of `reproduce`: carry out what is missing, then say what the runs show of the paper's claims.
+"""Implementation of `reproduce`: runs what is missing, then judges the paper's claims.
 
-OUT/runs/STEP/ARM/seed-N   the runs, as their commands leave them
-OUT/runs.json              the figures of those that are finished, with digests of their recipes
+OUT/runs/STEP/ARM/seed-N   the runs, as written by their commands
+OUT/runs.json              the figures of finished runs, with digests of their recipes
 OUT/result.json, result.md, result.html
 """
 
@@ -29,7 +29,7 @@ from nlptool.runs import folder, machine
 
 
 def dry_run(plan: Plan, options: Options, console: Console) -> None:
-    """What would be run, and what it takes."""
+    """Show the runs and their cost."""
     columns, rows = runs_table(plan)
     if options.json:
         console.json(
@@ -51,14 +51,14 @@ def dry_run(plan: Plan, options: Options, console: Console) -> None:
 
 
 def cost_text(cost: Cost | None) -> str:
-    """What all runs take, in words."""
+    """The cost of all runs, in words."""
     if cost is None:
         return "not known"
     return f"{duration(60 * cost.minutes)}, {significant(cost.flops)} FLOPs of training: {cost.machine}"
 
 
 def run(plan: Plan, options: Options, console: Console) -> None:
-    """Carry out what is missing and show the result. Raises UsageError where there is no GPU and one is needed."""
+    """Run what is missing and show the result. Raises UsageError where a GPU is needed and missing."""
     if plan.experiment.needs == "gpu" and not torch.cuda.is_available():
         raise UsageError(
             f"{plan.name} needs a GPU, and there is none here: {cost_text(plan.experiment.cost)}",
@@ -83,7 +83,7 @@ def run(plan: Plan, options: Options, console: Console) -> None:
 
 
 def _carry_out(one: PlannedRun, overwrite: bool, console: Console) -> dict[str, Any]:
-    """One run, to its end, from where an earlier attempt has left it; what other runs have left there goes."""
+    """Complete one run, continuing an earlier attempt; remains of other runs are removed."""
     light = import_module(f"nlptool.commands.{one.module}.recipe")
     recipe = one.loaded.recipe.model_copy(update={"out": str(one.out)})
     one.loaded.require(light.check(recipe, one.command))
@@ -110,7 +110,7 @@ def _carry_out(one: PlannedRun, overwrite: bool, console: Console) -> dict[str, 
 
 
 def _mark(one: PlannedRun) -> Path:
-    """The file beside a run that says which plan has begun it."""
+    """The file beside a run that records the plan it belongs to."""
     return one.out.with_name(f"{one.out.name}.plan")
 
 
@@ -160,7 +160,7 @@ def _machine() -> str:
 
 
 def _require_measures(plan: Plan, one: PlannedRun, found: dict[str, Any]) -> None:
-    """Raise UsageError where a run has not the figures that it was made for, before others like it are made."""
+    """Raise UsageError where a run lacks the figures it was planned for, before similar runs are started."""
     for measure in plan.experiment.measures.values():
         if measure.step == one.step:
             for arm in one.arms:
@@ -168,7 +168,7 @@ def _require_measures(plan: Plan, one: PlannedRun, found: dict[str, Any]) -> Non
 
 
 def _figure(run: dict[str, Any], name: str) -> float:
-    """A figure of a run. Raises UsageError for one that it does not have."""
+    """A figure of a run. Raises UsageError if it is missing."""
     if name not in run["figures"]:
         raise UsageError(
             f"{run['run']}: has no figure {name}", hint=f"those it has: {', '.join(run['figures'])}"
@@ -177,7 +177,7 @@ def _figure(run: dict[str, Any], name: str) -> float:
 
 
 def _write(plan: Plan, result: dict[str, Any]) -> None:
-    """The result as a page of Markdown and one of HTML."""
+    """Write the result as Markdown and HTML."""
     experiment = plan.experiment
     columns, rows = claims_table(experiment, result)
     facts = list(lines(result))

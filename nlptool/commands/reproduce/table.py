@@ -12,7 +12,7 @@ Rows = tuple[list[str], list[list[str]]]
 
 
 def runs_table(plan: Plan) -> Rows:
-    """All runs: what is carried out, for which arms, with which seeds, and how long each is."""
+    """All runs: command, arms, seeds, and length."""
     seeds: dict[tuple[str, ...], list[int]] = {}
     for one in plan.runs:
         arms = "all" if len(one.arms) == len(plan.experiment.arms) > 1 else ", ".join(one.arms)
@@ -30,7 +30,7 @@ def _range(seeds: list[int]) -> str:
 
 
 def length(recipe: RecipeBlock) -> str:
-    """How long a run is, as its recipe says it; nothing of one that does not train."""
+    """Length of a run, from its recipe; empty for one without training."""
     parts = []
     for name in ("train", "intermediate", "prediction"):
         train = getattr(recipe, name, None)
@@ -44,7 +44,7 @@ def length(recipe: RecipeBlock) -> str:
 
 
 def metric_of(measure: Measure) -> Metric:
-    """What a measure is; shares that are declared nowhere are shares."""
+    """The declaration of a measure's figure; undeclared shares are shares."""
     base = measure.figure.rpartition("/")[2]
     found = describe(base)
     if found.kind == "other":
@@ -76,7 +76,7 @@ def claims_table(experiment: Experiment, result: Mapping[str, Any]) -> Rows:
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
-    """What a page says beside its tables."""
+    """The lines of a page beside its tables."""
     yield (
         f"{result['date']}, {result['machine']}; {duration(60 * result['minutes'])}, "
         f"{significant(result['flops'])} FLOPs of training; {counted(result['seeds'], 'seeds')}. Intervals are "

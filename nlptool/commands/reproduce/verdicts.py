@@ -1,4 +1,4 @@
-"""What the runs of an experiment say of a paper's claims: means, intervals over seeds, verdicts."""
+"""Verdicts on a paper's claims: means, intervals over seeds, conclusions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -15,7 +15,7 @@ Values = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 class Difference(NamedTuple):
-    """The first of two neighbours less the second, signed so that more is better; over the same seeds."""
+    """The difference of two neighbours, signed so that positive is better; over the same seeds."""
 
     first: str
     second: str
@@ -36,7 +36,7 @@ def arms(experiment: Experiment, values: Values) -> dict[str, dict[str, Any]]:
 
 
 def claims(experiment: Experiment, values: Values) -> list[dict[str, Any]]:
-    """Each claim with the differences that decide it, and its verdict."""
+    """Each claim with its differences and its verdict."""
     found = []
     for claim in experiment.claims:
         differences = list(_differences(claim, values[claim.measure], experiment))
@@ -79,7 +79,7 @@ def _differences(
 
 
 def _interval(values: Sequence[float]) -> dict[str, Any]:
-    """The mean with the ends of its 95 % interval; None for these where there is one value."""
+    """The mean with its 95 % interval; None for a single value."""
     if len(values) == 1:
         return {"value": fmean(values), "low": None, "high": None}
     return {name: finite(end) for name, end in Interval.of(values)._asdict().items()}

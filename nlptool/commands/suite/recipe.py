@@ -1,4 +1,4 @@
-"""A suite: tasks that models are compared by, in one file, for `evaluate` and `compare`. Nothing heavy here."""
+"""A suite: tasks for comparing models, in one file, for `evaluate` and `compare`. Nothing heavy here."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from nlptool.train.config import FinetuneConfig
 
 
 class FinetuneSection(RecipeBlock):
-    """Tasks that every model is fine-tuned on, all in the same way."""
+    """Tasks on which every model is fine-tuned in the same way."""
 
     tasks: tuple[str, ...] = Field(
         min_length=1, description="names of tasks, e.g. glue/sst2, or paths of their files"
@@ -40,7 +40,7 @@ class FinetuneSection(RecipeBlock):
 
 
 class PromptSection(RecipeBlock):
-    """Tasks that every model is prompted with."""
+    """Tasks with which every model is prompted."""
 
     tasks: Tasks
     num_fewshot: Shots = (0,)
@@ -51,7 +51,7 @@ class PromptSection(RecipeBlock):
 
 
 class Suite(RecipeBlock):
-    """What models are compared by."""
+    """Tasks for comparing models."""
 
     data: str | None = Field(
         None,
@@ -72,7 +72,7 @@ class SuiteTask(NamedTuple):
 
     task: str
     recipe: Recipe
-    """`init_from` and `out` are to be filled in for each model."""
+    """`init_from` and `out` are filled in for each model."""
     excluded: bool
     """From the mean."""
 
@@ -82,11 +82,11 @@ class ResolvedSuite(NamedTuple):
 
     tuned: list[SuiteTask]
     prompted: prompt.Recipe | None
-    """`models` and `out` are to be filled in for each model."""
+    """`models` and `out` are filled in for each model."""
 
     @property
     def caption(self) -> str:
-        """What the table of its scores says of how they came about."""
+        """How the scores of its table were selected."""
         parts = ["in per cent"]
         parts += [task.recipe.evaluate.caption for task in self.tuned[:1]]
         parts += ["± is the deviation between seeds"] if self.tuned else []
@@ -95,9 +95,9 @@ class ResolvedSuite(NamedTuple):
 
 
 def read(argument: str, data: str | None) -> ResolvedSuite:
-    """The tasks of a suite, by path or name. data: in place of the suite's own.
+    """The tasks of a suite, by path or name. data: replaces the suite's own.
 
-    Raises RecipeError for what is wrong in its file or in that of a task, UsageError for a task without rows.
+    Raises RecipeError for an invalid file of the suite or a task, UsageError for a task without rows.
     """
     change = () if data is None else (f"data={json.dumps(data)}",)
     suite = load(catalog.find(argument, "suites"), change, Suite).recipe

@@ -1,8 +1,8 @@
-"""A model takes a suite: what it has reached in a task is kept, and asked for no second time.
+"""Runs a suite with one model; finished tasks are cached.
 
-OUT/prompt/        as prompt leaves it: every answer
-OUT/TASK/          as finetune leaves it: predictions and scores of each seed, without weights
-OUT/TASK.json      the scores, and of which weights and settings they are
+OUT/prompt/        output of prompt: every response
+OUT/TASK/          output of finetune: predictions and scores of each seed, without weights
+OUT/TASK.json      the scores, with digests of weights and settings
 """
 
 import shutil
@@ -23,12 +23,12 @@ from nlptool.prompting.results import shots_text
 from nlptool.recipe import digest as recipe_digest
 from nlptool.runs import machine
 
-BASELINES = ("majority", "chance")  # what a score is compared with, the first that is known
-WEIGHTS = ("rows", "checkpoints", "final")  # folders that are given up when a task is done
+BASELINES = ("majority", "chance")  # baselines of a score, in order of preference
+WEIGHTS = ("rows", "checkpoints", "final")  # folders removed when a task is finished
 
 
 def take(suite: ResolvedSuite, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
-    """What a model reaches in each task that it can take; a folder of transformers, whatever it is called.
+    """A model's scores in each task that it can do; the model is a folder of transformers.
 
     Raises Preempted with the state saved: run again, it resumes.
     """
@@ -55,7 +55,7 @@ def take(suite: ResolvedSuite, model: Path, out: Path, console: Console) -> list
 
 
 def _prompted_scores(recipe: prompt.Recipe, model: Path, out: Path, console: Console) -> list[dict[str, Any]]:
-    """The first score of each prompted task; answers known already are not asked for again."""
+    """The first metric of each prompted task; cached responses are reused."""
     prompted = PromptedModel(str(model), str(model), model, machine.device())
     if missing := prompted.missing_capability:
         console.note(f"prompted tasks are skipped: {missing}")
@@ -97,7 +97,7 @@ def _first_score(record: dict[str, Any], split: str) -> dict[str, Any]:
 def _one(
     task: SuiteTask, model: Path, weights: str, out: Path, console: Console, positions: int
 ) -> dict[str, Any]:
-    """The scores in one task, from an earlier time if nothing has changed since. positions: those of the model."""
+    """The scores in one task, cached if nothing has changed since. positions: of the model."""
     runs, kept = out / task.task, out / f"{task.task}.json"
     inputs = {"model": weights, "recipe": recipe_digest(task.recipe)}
     before = read_or_recompute(kept, dict) or {}

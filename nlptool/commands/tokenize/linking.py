@@ -1,4 +1,4 @@
-"""The linker that a recipe asks for, and how well labels find the mentions that documents have."""
+"""The entity linker of a recipe, and its agreement with annotated mentions."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from nlptool.knowledge.readers import value_at
 from nlptool.text.corpus import Document, repaired
 from nlptool.text.mentions import Linker, MarkedText
 
-COMPARED = 10_000  # documents
+COMPARED = 10_000  # documents compared
 
 
 def linker(links: Links) -> Linker:
-    """What finds the mentions. Raises DataError where the graph is not what was written."""
+    """The linker. Raises DataError where the graph is damaged."""
     graph = Path(links.graph)
     if links.by == "labels":
         return LabelLinker(graph, links.ambiguous, links.shortest)
@@ -26,19 +26,19 @@ def linker(links: Links) -> Linker:
 
 
 def marked(document: Document, links: Links, field: str) -> MarkedText:
-    """A document's text with what its record says of mentions. field: that of the text."""
+    """A document's text with the mentions in its record. field: of the text."""
     if document.fields is None or (links.by != "mentions" and not links.compare):
         return MarkedText(document.text, None)
     given, original = document.fields.get(links.field), value_at(document.fields, field)
     if not isinstance(original, str) or original == document.text:
         return MarkedText(document.text, given)
-    if repaired(original) != document.text:  # a part of a very long document, whose places are not known
+    if repaired(original) != document.text:  # part of a very long document, where positions are unknown
         return MarkedText(document.text, None)
     return MarkedText(document.text, given, original)
 
 
 def agreement(links: Links, documents: Iterable[Document], field: str) -> dict[str, Any]:
-    """Precision and recall of the labels on the first documents that have mentions."""
+    """Precision and recall of the labels on the first documents with mentions."""
     found, true = LabelLinker(Path(links.graph), links.ambiguous, links.shortest), _reader(links)
     counts, seen = Agreement(), 0
     for document in documents:

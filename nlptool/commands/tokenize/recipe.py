@@ -16,7 +16,7 @@ SMALLEST = 262  # six special tokens and 256 bytes
 
 
 class Tokenizer(RecipeBlock):
-    """A byte-level BPE tokenizer to train on the corpus, one that exists, or one that exists with further tokens."""
+    """A byte-level BPE tokenizer trained on the corpus, or an existing one, optionally extended."""
 
     replaces = MappingProxyType(
         {
@@ -59,7 +59,7 @@ class Tokenizer(RecipeBlock):
     )
 
     def idle(self) -> dict[str, str]:
-        """What exists is not trained."""
+        """An existing tokenizer is not trained."""
         return (
             {}
             if self.load is None
@@ -82,7 +82,7 @@ class Tokenizer(RecipeBlock):
 
 
 class Links(RecipeBlock):
-    """Which words of the text name entities of a knowledge graph."""
+    """Which words of the text are linked to entities of a knowledge graph."""
 
     graph: str = Field(description="knowledge graph, a folder made by nlptool knowledge")
     by: Literal["mentions", "anchors", "labels"] = Field(
@@ -109,7 +109,7 @@ class Links(RecipeBlock):
     )
 
     def idle(self) -> dict[str, str]:
-        """What concerns one way alone."""
+        """Keys of one way of linking alone."""
         of = {
             "field": self.by == "mentions" or self.compare,
             "threshold": self.by == "mentions" or self.compare,
@@ -142,7 +142,7 @@ class Recipe(RecipeBlock):
 
 
 def check(recipe: Recipe, command: str = "tokenize") -> list[Problem]:
-    """Rules that look beyond a block; nothing heavy is imported."""
+    """Rules across blocks; nothing heavy is imported."""
     problems = []
     out = os.path.realpath(recipe.out)
     for key, name in (("load", recipe.tokenizer.load), ("extend", recipe.tokenizer.extend)):

@@ -1,4 +1,4 @@
-"""The working half of `tokenize`; imports what is heavy."""
+"""Implementation of `tokenize`."""
 
 import time
 from collections.abc import Iterator
@@ -32,14 +32,14 @@ REPORT = "report.json"
 VOCABULARY = 32768
 ADDED = 2000
 MAX_UNKNOWN = 0.01
-HEAD = 1 << 18  # characters of the corpus on which the fast engine is tried
-LISTED = 20  # characters in the report
-STEP = 1 << 16  # bytes read between two looks at the clock
+HEAD = 1 << 18  # characters of the corpus on which the fast encoder is compared with the tokenizer
+LISTED = 20  # characters shown in the report
+STEP = 1 << 16  # bytes read between updates of the progress
 SLOWER = "no faster way gives this tokenizer's ids here; encoding with tokenizers, which is slower"
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Look for everything that would be read, and at the head of each file."""
+    """Check all sources, and the beginning of each file."""
     files, notes = _looked_at(recipe.source)
     tokenizer = recipe.tokenizer
     if tokenizer.load is not None:
@@ -73,14 +73,14 @@ def dry_run(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 def _looked_at(source: Source) -> tuple[list[sources.File], list[str]]:
-    """The files of a source, none where it has another origin, and what the user should be told of them."""
+    """The files of a source, empty if it has none, and notes for the user."""
     source, notes = sources.installed(source)
     files = sources.files(source)
     return files, [*notes, *file_heads.look(source, files)]
 
 
 def _report_again(source: Source, path: Path, options: Options, console: Console) -> None:
-    """Say that a store is finished; nothing is done."""
+    """Report a finished store; nothing is done."""
     store = TokenStore(path)
     for name in SPLITS:
         store.split(name)
@@ -98,7 +98,7 @@ def _report_again(source: Source, path: Path, options: Options, console: Console
 
 
 def _report(path: Path, console: Console) -> dict[str, Any] | None:
-    """What was told when a store was made; None where that is lost, which the store does not need."""
+    """The report of a finished store; None if it is lost, which does not affect the store."""
     try:
         report = read_json(path / REPORT, dict)
         _facts(report)
@@ -110,7 +110,7 @@ def _report(path: Path, console: Console) -> dict[str, Any] | None:
 
 
 def run(recipe: Recipe, options: Options, console: Console) -> None:
-    """Make the store; it appears whole or not at all. One that is there already is reported."""
+    """Build the store atomically. A finished one is reported."""
     out = Path(recipe.out)
     previous = folder.prepare_output_folder(out, options, recipe=recipe)
     if previous is not None and (previous / "store.json").exists():
@@ -131,7 +131,7 @@ def run(recipe: Recipe, options: Options, console: Console) -> None:
 
 
 def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, Any]]:
-    """The tokenizer, and what the report says of its training."""
+    """The tokenizer, and its part of the report."""
     block = recipe.tokenizer
     if block.load is not None:
         return _load(block.load), {}
@@ -163,14 +163,14 @@ def _tokenizer(recipe: Recipe, console: Console) -> tuple[Tokenizer, dict[str, A
 
 
 def _load(name: str) -> Tokenizer:
-    """The tokenizer of a folder, a file, the hub, or of a token store, which must be the one it was made with."""
+    """The tokenizer of a folder, a file, the hub, or a token store, which must be the one that made it."""
     path = hub.tokenizer(name)
     store = path.parent if path.name == "tokenizer" else path
     return Tokenizer.of_store(TokenStore(store)) if (store / "store.json").exists() else Tokenizer.load(path)
 
 
 def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console) -> dict[str, Any]:
-    """Write both splits and store.json; the report."""
+    """Write both splits and store.json; returns the report."""
     engine = choose(tokenizer, _head(recipe))
     linker = None if recipe.links is None else linking.linker(recipe.links)
     given = recipe.tokenizer.max_unknown
@@ -216,7 +216,7 @@ def _encode(recipe: Recipe, tokenizer: Tokenizer, folder: Path, console: Console
 
 
 def _head(recipe: Recipe) -> list[str]:
-    """The beginning of the corpus, normalised."""
+    """The normalised beginning of the corpus."""
     head: list[str] = []
     for document in corpus.documents(recipe.source, ReadStats()):
         head.append(normaliser(recipe.normalise)(document.text[:HEAD]))
@@ -226,7 +226,7 @@ def _head(recipe: Recipe) -> list[str]:
 
 
 def _documents(source: Source, tally: ReadStats, bar: Progress) -> Iterator[Document]:
-    """The documents of a source, while the bar follows the reading."""
+    """The documents of a source, with a progress bar."""
     due = 0
     for document in corpus.documents(source, tally):
         if tally.read >= due:
@@ -237,7 +237,7 @@ def _documents(source: Source, tally: ReadStats, bar: Progress) -> Iterator[Docu
 
 
 def _input(recipe: Recipe, tally: ReadStats, bar: Progress) -> Iterator[str | MarkedText]:
-    """The texts of the source; with links each with what its document says of mentions."""
+    """The texts of the source, with annotated mentions if they are linked."""
     source, links = recipe.source, recipe.links
     for document in _documents(source, tally, bar):
         yield document.text if links is None else linking.marked(document, links, source.field)
@@ -251,7 +251,7 @@ def _show(out: Path, report: dict[str, Any], options: Options, console: Console)
 
 
 def _facts(report: dict[str, Any]) -> dict[str, Any]:
-    """What a report says, for people."""
+    """The facts of a report, for people."""
     names = {
         "bytes_per_token": "bytes per token",
         "tokens_per_word": "tokens per word",
@@ -289,7 +289,7 @@ def _facts(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _not_spelled(report: dict[str, Any]) -> str:
-    # Stores from before have neither.
+    # missing in stores of earlier versions
     unknown, lost = (report.get("unknown_tokens", 0), report.get("lost_bytes", 0))
     often = " ".join(report.get("lost_characters", {}))
     shares = (
