@@ -1,4 +1,4 @@
-"""The pictures of a comparison: losses and scores against FLOPs, as in figure 1 of ELECTRA (Clark et al. 2020)."""
+"""Charts of a comparison: losses and scores against FLOPs, as in figure 1 of ELECTRA (Clark et al. 2020)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ KINDS = ("loss", "score")
 
 
 class Point(NamedTuple):
-    """What a run has reached after so many FLOPs."""
+    """A figure of a run after a number of FLOPs."""
 
     flops: float
     value: float
@@ -29,22 +29,22 @@ class Point(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A figure of all runs that have it; figures of different keys are never in one picture."""
+    """A chart of all runs with a figure; figures with different keys are never in one chart."""
 
     metric: Metric
     points: dict[int, list[Point]]
     """By the run's number."""
     band: str
-    """What the points' low and high ends are."""
+    """Meaning of the points' low and high ends."""
 
     @property
     def compares(self) -> bool:
-        """Whether there is more to see than one number, which the table has."""
+        """Whether it shows more than a single number, which the table has."""
         return sum(map(len, self.points.values())) > 1
 
 
 def draw(runs: Sequence[Mapping[str, Any]], out: Path) -> tuple[list[str], list[str]]:
-    """Write each picture as SVG and PNG; the files' names, and remarks."""
+    """Write each chart as SVG and PNG; returns the files' names, and notes."""
     found = [*_heldout(runs), *_scores(runs), *_suite(runs)]
     pictures = [picture for picture in found if picture.compares]
     if find_spec("matplotlib") is None:
@@ -81,7 +81,7 @@ def _heldout(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
 
 
 def _scores(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
-    """What the checkpoints were asked."""
+    """Scores of the checkpoints."""
     found: dict[str, dict[int, list[Point]]] = {}
     for number, run in enumerate(runs):
         for point in run["points"]:
@@ -93,13 +93,13 @@ def _scores(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
 
 
 def _band(runs: Sequence[Mapping[str, Any]]) -> str:
-    """What bands of means are; nothing where each run has one seed."""
+    """Meaning of the bands around means; empty if each run has one seed."""
     most = max((run.get("seeds", 1) for run in runs), default=1)
     return f"means of {counted(most, 'seeds')}, 95 % intervals" if most > 1 else ""
 
 
 def _suite(runs: Sequence[Mapping[str, Any]]) -> Iterator[Picture]:
-    """What the runs have reached in each task, and in the mean."""
+    """Scores of the runs in each task of the suite, and their mean."""
     found: dict[str, dict[int, list[Point]]] = {}
     for number, run in enumerate(runs):
         taken = run.get("suite", [])

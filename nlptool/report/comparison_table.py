@@ -1,4 +1,4 @@
-"""Where the runs of a comparison ended, as a table."""
+"""The table of the final figures of a comparison."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from nlptool.report import comparison_charts
 
 
 def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of where each run ended; held-out figures that most of them have."""
+    """Columns and rows of each run's final figures; held-out figures common to most runs."""
     lasts = [run["points"][-1] for run in runs]
     counts = Counter(name for last in lasts for name in last["heldout"])
     figures = [
         key
         for key, count in counts.items()
         if describe(key).kind in comparison_charts.KINDS
-        and 2 * count >= len(lasts)  # the others compare nothing
+        and 2 * count >= len(lasts)  # others have nothing to be compared with
     ]
     scores = list(dict.fromkeys(name for last in lasts for name in last["scores"]))
     columns = [
@@ -41,7 +41,7 @@ def table(runs: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
 
 
 def _figure(key: str, last: Mapping[str, Any]) -> str:
-    """A held-out figure, with half its interval where several seeds tell one."""
+    """A held-out figure, with half its interval if there are several seeds."""
     if key not in last["heldout"]:
         return ""
     low, high = last.get("intervals", {}).get(key, (None, None))

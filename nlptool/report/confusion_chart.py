@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture: labels downward, predictions to the right, each row in shares of its label."""
+"""A chart of a confusion matrix: labels downward, predictions to the right, rows normalised to shares."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -11,7 +11,7 @@ CELL, LETTER, MOST_NUMBERS = 0.55, 0.08, 14  # inches of a class and of a letter
 
 
 def draw(classes: Sequence[str], counts: Sequence[Sequence[int]], out: Path, name: str) -> list[str]:
-    """Write OUT/NAME.svg and .png; remarks."""
+    """Write OUT/NAME.svg and .png; returns notes."""
     if find_spec("matplotlib") is None:
         return [f"no picture: matplotlib is not installed; {install('report')}"]
     import numpy as np

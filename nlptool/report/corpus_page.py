@@ -1,4 +1,4 @@
-"""What a corpus says of itself as one HTML page that needs nothing else: no network, no other file, no script."""
+"""The report of a corpus as a self-contained HTML page, without scripts."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -13,7 +13,7 @@ TEMPLATE = Path(__file__).with_name("corpus_page.html")
 
 EXCERPT = 700  # characters of a sample
 Samples = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Some documents of each rule that it dropped, as dropped/ has them."""
+"""Some dropped documents of each rule, from dropped/."""
 
 
 def page(name: str, report: Mapping[str, Any], samples: Samples, recipe: str) -> str:
@@ -79,7 +79,7 @@ def _rules(report: Mapping[str, Any], samples: Samples) -> str:
 
 
 def _note(block: str, report: Mapping[str, Any]) -> str:
-    """What stands above the rules of a block."""
+    """The text above the rules of a block."""
     if block not in report:
         return ""
     if block == "quality":
@@ -88,7 +88,7 @@ def _note(block: str, report: Mapping[str, Any]) -> str:
 
 
 def _repeated(lines: Sequence[Mapping[str, Any]]) -> str:
-    """The lines that were removed from most documents."""
+    """The lines removed from most documents."""
     if not lines:
         return '<p class="note">No line repeats so often.</p>\n'
     rows = "".join(
@@ -100,7 +100,7 @@ def _repeated(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _mix(sources: Mapping[str, Any]) -> str:
-    """What each source had, and what it has."""
+    """The share of each source, before and after mixing."""
     rows = ""
     for name, one in sources.items():
         cells = (
@@ -116,7 +116,7 @@ def _mix(sources: Mapping[str, Any]) -> str:
 
 
 def _classifier(facts: Mapping[str, Any]) -> str:
-    """What the quality classifier is worth."""
+    """Accuracy of the quality classifier."""
     shown = (
         f"Scores are those of a classifier trained on {counted(facts['positive_samples'], 'good documents')} and "
         f"{facts['negative_samples']:,} others."

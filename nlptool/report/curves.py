@@ -1,4 +1,4 @@
-"""From runs to what is drawn: which charts there are, and the curves of one chart against one axis."""
+"""The charts of runs, and their curves against an axis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,13 @@ from nlptool.report.runs import Run, Series
 Floats = NDArray[np.float64]
 
 SHOWN: tuple[Kind, ...] = ("loss", "score", "baseline", "diagnostic", "other", "course")  # in this order
-LONGEST = 80  # letters of a file's name
+LONGEST = 80  # characters of a file name
 EXACT = ("lr",)  # no noise to smooth
-SMOOTH_FROM = 20  # points; fewer are shown as they are
-SPAN, BEGIN = 0.02, 0.1  # time constant of the mean: a share of the run; at most a share of the steps so far
+SMOOTH_FROM = 20  # points; with fewer, no average is drawn
+SPAN, BEGIN = (
+    0.02,
+    0.1,
+)  # time constant of the average: a share of the run; at most a share of the steps so far
 EMA = (
     f"exponential moving average, time constant {percent(SPAN, 0)} of the run, at first {percent(BEGIN, 0)} of the "
     "steps so far, restarted with each stage"
@@ -26,7 +29,7 @@ EMA = (
 
 
 class Axis(NamedTuple):
-    """What figures are drawn against."""
+    """The x axis of figures."""
 
     name: str
     unit: str
@@ -37,10 +40,10 @@ AXES = (Axis("steps", "steps"), Axis("tokens", "tokens"), Axis("flops", "FLOP"),
 
 @dataclass(frozen=True)
 class Chart:
-    """One figure, of all runs."""
+    """One figure of all runs."""
 
     name: str
-    """As a file is called after it."""
+    """Name of its file."""
     metric: Metric
     training: str | None
     """The figure of the training batches, if there is one."""
@@ -48,9 +51,9 @@ class Chart:
     from_zero: bool = True
     """Whether the axis of a share begins at 0."""
     band: str = ""
-    """What the bands of its curves are, where they have some: `95 % intervals`."""
+    """Meaning of its curves' bands, if any: `95 % intervals`."""
     points: str = "checkpoints"
-    """What its points are, where they have bands."""
+    """Meaning of its points, if there are bands."""
 
     @property
     def share(self) -> bool:
@@ -59,12 +62,12 @@ class Chart:
 
     @property
     def main(self) -> bool:
-        """A result; not how the run went about it."""
+        """A result, rather than the course of training."""
         return self.metric.kind != "course"
 
     @property
     def compared(self) -> bool:
-        """What runs are compared by, against every axis; not what explains it."""
+        """Compared between runs, against every axis; other figures explain."""
         return self.metric.kind not in ("course", "baseline", "diagnostic")
 
 
@@ -80,21 +83,21 @@ class Curve:
     smooth: Floats | None
     """The moving average of y, where y is noisy."""
     band: tuple[Floats, Floats] | None = None
-    """Low and high ends of an interval around y, where one is known."""
+    """Low and high ends of an interval around y, if it is known."""
 
 
 def views(chart: Chart, axes: Sequence[Axis]) -> list[tuple[Axis, bool]]:
-    """The axes that a chart is drawn against, and whether logarithmic; of what explains a run the first, linear."""
+    """The axes of a chart, and whether they are logarithmic; a chart that explains has the first one, linear."""
     if not chart.compared:
         return [(axis, False) for axis in axes[:1]]
     return [(axis, log) for axis in axes for log in (False, True)]
 
 
 def charts(runs: Sequence[Run]) -> list[Chart]:
-    """All charts, kind by kind: losses, then other results, then the course of the runs."""
+    """All charts by kind: losses, other results, course of training."""
     names = dict.fromkeys(name for run in runs for name in run.figures)
     metrics = [describe(key) for key in dict.fromkeys(name.removeprefix(HELD_OUT) for name in names)]
-    if len(runs) == 1:  # the chart of the accuracy has it as a line
+    if len(runs) == 1:  # the chart of the accuracy shows it as a line
         metrics = [metric for metric in metrics if not metric.key.endswith("_majority")]
     shown = sorted((m for m in metrics if m.kind in SHOWN), key=lambda metric: SHOWN.index(metric.kind))
     files = plain_names(metric.key[:LONGEST] for metric in shown)
@@ -110,12 +113,12 @@ def charts(runs: Sequence[Run]) -> list[Chart]:
 
 
 def axes(runs: Sequence[Run]) -> list[Axis]:
-    """The axes that some run has figures for."""
+    """The axes for which some run has figures."""
     return [axis for axis in AXES if any(len(positions(run, axis, [run.step])) for run in runs if run.step)]
 
 
 def curves(chart: Chart, runs: Sequence[Run], axis: Axis) -> list[Curve]:
-    """The chart's lines, run by run; a run that lacks the figure or the axis has none."""
+    """The chart's curves by run; a run without the figure or the axis has none."""
     found = []
     for number, run in enumerate(runs):
         for figure, heldout in ((chart.training, False), (chart.heldout, True)):
@@ -129,9 +132,9 @@ def curves(chart: Chart, runs: Sequence[Run], axis: Axis) -> list[Curve]:
 
 
 def positions(run: Run, axis: Axis, steps: Sequence[int]) -> Floats:
-    """Where steps lie on an axis; empty when the run does not tell.
+    """Positions of steps on an axis; empty when they are not recorded.
 
-    Tokens, FLOPs and seconds are known at some steps, and in proportion between them.
+    Tokens, FLOPs and seconds are known at some steps, and interpolated between them.
     """
     at = np.array(steps, float)
     if axis.name == "steps":
@@ -144,9 +147,9 @@ def positions(run: Run, axis: Axis, steps: Sequence[int]) -> Floats:
 
 
 def ema(series: Series, stages: Sequence[int] = ()) -> Floats | None:
-    """The moving average of EMA, each value weighted by the steps since the one before; None for few points.
+    """The exponential moving average, each value weighted by its steps; None for few points.
 
-    stages: the steps after which another length or batch begins, where a loss may jump.
+    stages: the last steps before another length or batch size, where a loss may jump.
     """
     if len(series.steps) < SMOOTH_FROM:
         return None

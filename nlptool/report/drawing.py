@@ -1,4 +1,4 @@
-"""Charts by matplotlib: restrained, named at the ends of their lines, told apart by the colour-blind too."""
+"""Charts by matplotlib, with labels at the ends of lines, in colours that colour-blind readers can distinguish."""
 
 import io
 import warnings
@@ -24,34 +24,34 @@ from nlptool.report.scales import apart, decade, number, scale
 from nlptool.terminal import clean
 
 INK, MUTED, GRID = "#1f2328", "#656d76", "#e4e7ea"
-# Okabe & Ito 2008, without the yellow, which print does not show.
+# Okabe & Ito 2008, without the yellow, which is not visible in print.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5c6470")
-DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)))  # for the runs of the second and third round of colours
-WIDTH, HEIGHT = 5.4, 3.1  # inches: on a page of two columns letters are nearly those of the text
-BAR = 0.34  # inches from one bar to the next: a chart of bars is as high as they are many
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)))  # line styles for the second and third use of a colour
+WIDTH, HEIGHT = 5.4, 3.1  # inches: on a page of two columns, letters have nearly the size of the text
+BAR = 0.34  # inches from one bar to the next: the height of a bar chart depends on their number
 LEFT, TOP, BOTTOM = 0.55, 0.62, 0.5
 UNIT = 0.22  # inches from below to the top of the x axis's name
-WIDEST = 1.8  # inches for a name at the right
-LINE, DPI = 11.5, 200  # points from one name to the next; dots per inch of a PNG
-SHADE = 0.12  # how opaque a band is; several lie over each other
+WIDEST = 1.8  # inches for a label at the right
+LINE, DPI = 11.5, 200  # points from one label to the next; dots per inch of a PNG
+SHADE = 0.12  # opacity of a band; several may overlap
 FALL = 0.02  # share of a run, its beginning
-WIDER = 2.0  # times the range of a loss that a chart may have so that a baseline is in sight
+WIDER = 2.0  # a chart's range may grow by this factor to show a baseline
 
 
 @dataclass(frozen=True)
 class Style:
-    """How the charts of a report are drawn, whatever they show."""
+    """The style of all charts of a report."""
 
     names: Sequence[str]
-    """What the runs are called, in their order; long names are shortened to their ends."""
+    """Names of the runs, in their order; long names are shortened in the middle."""
     fonts: Sequence[str]
-    """Families, each used for the letters that those before it lack."""
+    """Font families, each for letters that the ones before it lack."""
     missing: str = ""
-    """Letters of the names and titles that no font of this machine has."""
+    """Letters of names and titles that no installed font has."""
 
     @classmethod
     def of(cls, names: Sequence[str], titles: Sequence[str] = ()) -> "Style":
-        """The look of a report on runs of these names, with charts of these titles."""
+        """The style for runs of these names, with charts of these titles."""
         fonts, missing = fonts_for([*names, *titles])
         look = cls(names, fonts, missing)
         with styled(look):
@@ -61,7 +61,7 @@ class Style:
 
     @property
     def remark(self) -> str:
-        """What to know of letters that the pictures lack; empty where they lack none."""
+        """A note on letters missing in the charts; empty if none is."""
         if not self.missing:
             return ""
         remedy = "Nanum or Noto Sans CJK would have them"
@@ -85,8 +85,7 @@ def draw(
 ) -> Figure:
     """One chart against one axis; bars where every run has a single point, which no line shows.
 
-    over: a chart of the same look that is no longer needed. Its frame and ticks are taken for this one, which makes
-    no difference to see, and saves a third of the time.
+    over: a finished chart of the same style, whose frame and ticks are reused, which saves a third of the time.
     """
     bars = all(len(curve.x) == 1 for curve in curves)  # no curves are no lines, either
     with styled(look):
@@ -118,11 +117,11 @@ def draw(
 
 
 def _blank() -> Figure:
-    """A figure with a plot in it and nothing else."""
+    """An empty figure with one plot."""
     figure = Figure(figsize=(WIDTH, HEIGHT), facecolor="none")
     FigureCanvasAgg(figure)
     plot = figure.add_axes((0, 0, 1, 1))
-    # At a fixed place, an axis's name needs no search for the room that the ticks leave.
+    # With a fixed place, the axis's name needs no search for free space.
     middle = blended_transform_factory(plot.transAxes, figure.dpi_scale_trans)
     plot.xaxis.set_label_coords(0.5, UNIT, transform=middle)
     plot.yaxis.set_label_coords(0, 0.5)
@@ -130,7 +129,7 @@ def _blank() -> Figure:
 
 
 def _wiped(figure: Figure) -> Figure | None:
-    """The figure without what it shows; None if there are bars in it, or no axis, which leave another frame."""
+    """The figure without its content; None if it has bars or no axis, which need another frame."""
     (plot,) = figure.axes
     if plot.patches or not plot.axison:
         return None
@@ -141,7 +140,7 @@ def _wiped(figure: Figure) -> Figure | None:
 
 
 def _lay(plot: Axes, left: float, right: float) -> None:
-    """Put the plot into its figure, with so many inches at its sides."""
+    """Place the plot in its figure, with these margins in inches."""
     height = _high(plot.get_figure())
     plot.set_position(
         (left / WIDTH, BOTTOM / height, (WIDTH - left - right) / WIDTH, (height - TOP - BOTTOM) / height)
@@ -149,26 +148,26 @@ def _lay(plot: Axes, left: float, right: float) -> None:
 
 
 def _high(figure: Any) -> float:
-    """The figure's height in inches."""
+    """Height of the figure in inches."""
     return float(figure.get_figheight())
 
 
 def svg(figure: Figure, look: Style, *, letters: bool) -> str:
-    """The figure as SVG. letters: text stays text, in the reader's font; else it is drawn, alike everywhere."""
+    """The figure as SVG. letters: keep text, in the reader's font; else draw it as paths."""
     with (
         styled(look),
         matplotlib.rc_context({"svg.fonttype": "none" if letters else "path", "svg.hashsalt": "0"}),
     ):
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", facecolor="none", metadata={"Date": None, "Creator": None})
-    return clean(buffer.getvalue())  # XML holds no control character, a name may
+    return clean(buffer.getvalue())  # XML allows no control characters, which a name may contain
 
 
 def png(figure: Figure, look: Style) -> bytes:
     """The figure as PNG on white."""
     with styled(look):
         buffer = io.BytesIO()
-        quick = {"compress_level": 4}  # of 9: half the time of the 6 that is usual, for files as large
+        quick = {"compress_level": 4}  # of 9: half the time of the default 6, for files of the same size
         settings: Any = {"facecolor": "white", "metadata": {"Software": None}, "pil_kwargs": quick}
         figure.savefig(buffer, format="png", dpi=DPI, **settings)
     return buffer.getvalue()
@@ -176,17 +175,17 @@ def png(figure: Figure, look: Style) -> bytes:
 
 @contextmanager
 def styled(look: Style) -> Iterator[None]:
-    """The settings of matplotlib that a report is drawn with."""
+    """matplotlib's settings for a report."""
     settings: Any = {
         "font.family": list(look.fonts),
         "font.size": SIZE,
         "axes.unicode_minus": False,
-        "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+        "text.parse_math": False,  # a dollar sign in a name is no formula
         "text.color": INK,
         "path.simplify_threshold": 0.3,
     }
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # Look.missing tells of it once
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # Look.missing reports it once
         yield
 
 
@@ -212,7 +211,7 @@ def _line(plot: Axes, curve: Curve, factor: float, *, log: bool, shade: float) -
 
 
 def _bars(figure: Figure, plot: Axes, chart: Chart, curves: Sequence[Curve], look: Style) -> None:
-    """A bar a run, from 0, with its interval and its value."""
+    """A bar for each run, from 0, with its interval and value."""
     last = [*{curve.run: curve for curve in curves}.values()]  # a held-out curve comes after the training's
     values = [float(curve.y[0]) for curve in last]
     ends = [curve.band or (curve.y, curve.y) for curve in last]
@@ -240,7 +239,7 @@ def _bars(figure: Figure, plot: Axes, chart: Chart, curves: Sequence[Curve], loo
 
 
 def _bare(plot: Axes, *, grid: Literal["x", "y"], named: Literal["x", "y"] | None = None) -> None:
-    """No box, and a grid across one axis. named: the axis that has names in place of numbers."""
+    """Remove the box, and draw a grid along one axis. named: the axis with names instead of numbers."""
     plot.grid(axis=grid, color=GRID, lw=0.7)
     plot.set_axisbelow(True)
     plot.patch.set_visible(False)
@@ -252,7 +251,7 @@ def _bare(plot: Axes, *, grid: Literal["x", "y"], named: Literal["x", "y"] | Non
 
 
 def _settled(curve: Curve, *, log: bool) -> Floats:
-    """What must be seen of a curve: on a linear axis not its first fall, beside which all else would be flat."""
+    """The y values that must be visible: on a linear axis without the first drop, which would flatten the rest."""
     y = curve.y if curve.smooth is None else curve.smooth
     return y if log or curve.smooth is None else y[curve.x >= FALL * curve.x[-1]]
 
@@ -267,7 +266,7 @@ def _frame(
     log: bool,
     level: float | None,
 ) -> None:
-    """Limits, ticks, a horizontal grid and no box. level: a baseline; a score's is always in sight."""
+    """Limits, ticks, a horizontal grid, no box. level: a baseline; a score's is always visible."""
     shown = [_settled(curve, log=log) for curve in curves]
     shown += [end for curve in curves if curve.band is not None for end in curve.band]
     low = min((y.min() for y in shown), default=0.0)
@@ -297,18 +296,18 @@ def _frame(
 
 
 def _ticks(chart: Chart) -> FuncFormatter:
-    """How an axis of the chart's figure writes its numbers."""
+    """Number format of the axis of the chart's figure."""
     return FuncFormatter(lambda v, _: f"{100 * v:.6g}" if chart.share else number(v))
 
 
 def _title(figure: Figure, chart: Chart) -> None:
-    """What is shown, and in which unit."""
+    """The title and unit of the figure."""
     text = short(figure, chart.metric.heading, 0.7 * WIDTH)
     figure.text(0.06 / WIDTH, 1 - 0.2 / _high(figure), text, fontsize=10, fontweight="bold", va="center")
 
 
 def _legend(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
-    """Which kind of line is which."""
+    """The legend of line styles."""
     kinds = {curve.heldout for curve in curves}
     smoothed = any(curve.smooth is not None for curve in curves)
     training = ["training batches"] * chart.main + ["smoothed"] * smoothed
@@ -328,7 +327,7 @@ def _legend(figure: Figure, chart: Chart, curves: Sequence[Curve]) -> None:
 
 
 def _labels(chart: Chart, curves: Sequence[Curve], look: Style) -> list[tuple[float, int, str]]:
-    """Height, run and text of what stands at the end of each run's line: its name and, of results, last value."""
+    """Height, run and text of the label at the end of each run's line: its name and, for results, last value."""
     last = {curve.run: curve for curve in curves}  # the held-out curve comes after that of the training
     labels = []
     for run, curve in last.items():
@@ -338,7 +337,7 @@ def _labels(chart: Chart, curves: Sequence[Curve], look: Style) -> list[tuple[fl
 
 
 def _place(figure: Figure, plot: Axes, labels: Sequence[tuple[float, int, str]]) -> None:
-    """Write the labels at the right, each at its line's height or as near as the others let it."""
+    """Write the labels at the right, each as near to its line's height as the others allow."""
     bottom, top = plot.get_ylim()
     height = (_high(figure) - TOP - BOTTOM) * 72 / LINE  # in lines of text
     ordered = sorted(labels)

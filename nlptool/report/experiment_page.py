@@ -1,4 +1,4 @@
-"""The result of an experiment as one HTML page that needs nothing else: no network, no other file, no script."""
+"""The result of an experiment as a self-contained HTML page, without scripts."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from nlptool.report.html_page import html_text, prose
 
 TEMPLATE = Path(__file__).with_name("experiment_page.html")
 
-# A chart: its width, where its axis begins and ends, heights.
+# A chart: its width, the ends of its axis, heights.
 WIDTH, LEFT, RIGHT, ROW, TOP = (440, 146, 18, 26, 8)
-TICKS = 2  # at least so many steps of the axis, up to five
-LETTERS = 22  # of an arm's name that stand beside its interval
+TICKS = 2  # smallest number of steps of the axis; up to five
+LETTERS = 22  # characters of an arm's name beside its interval
 
 
 class Arm(NamedTuple):
-    """A mean, the ends of its 95 % interval where there are several seeds, and the values of these."""
+    """Mean of an arm, its 95 % interval with several seeds, and the values of the seeds."""
 
     name: str
     value: float
@@ -65,7 +65,7 @@ def _claim(row: Sequence[str]) -> str:
 
 
 def _chart(series: Series) -> str:
-    """Means with their intervals, a line an arm, and each seed as a faint dot."""
+    """Means with their intervals, a line for each arm, and each seed as a faint dot."""
     ends = [
         end for arm in series.arms for end in (arm.low, arm.high, arm.value, *arm.values) if end is not None
     ]

@@ -1,4 +1,4 @@
-"""What a model's answers rest on, as pictures: of some validation rows the paths of each choice, by their attention."""
+"""Explanations as charts: the paths of each choice by attention, for some validation rows."""
 
 import json
 from pathlib import Path
@@ -16,13 +16,13 @@ from nlptool.report.runs import REMEDY, Run
 from nlptool.terminal import clean
 
 EACH = 3
-"""Rows that are shown of those that were answered rightly, and of the others."""
-WIDTH, LINE, TOP = 5.4, 0.22, 0.12  # inches: of a picture, of a line of it, above the first
-CELLS = 68  # letters of a line
+"""Number of rows shown with right answers, and with wrong ones."""
+WIDTH, LINE, TOP = 5.4, 0.22, 0.12  # inches: width of a chart, height of a line, margin above the first
+CELLS = 68  # characters of a line
 
 
 def rows(run: Run) -> list[dict[str, Any]]:
-    """The first rows that were answered rightly and wrongly, of those that have a path; none where a task says nothing.
+    """The first rows with right and with wrong answers that have a path; empty for a task without explanations.
 
     Raises DataError for a file of predictions that cannot be read.
     """
@@ -42,7 +42,7 @@ def rows(run: Run) -> list[dict[str, Any]]:
 
 
 def texts(answer: dict[str, Any]) -> list[str]:
-    """All that a picture says, whose letters a font must have."""
+    """All text of a chart, for which fonts must have letters."""
     return [
         *answer["statements"].values(),
         *(one["path"] for some in answer["paths"].values() for one in some),
@@ -50,7 +50,7 @@ def texts(answer: dict[str, Any]) -> list[str]:
 
 
 def draw(answer: dict[str, Any], look: drawing.Style) -> Figure:
-    """The choices of a row with their probabilities, and below each its paths: as long a bar as they have attention."""
+    """Draw the choices of a row with their probabilities, and below each its paths with bars for their attention."""
     lines: list[tuple[str, float, bool]] = []
     for name, statement in answer["statements"].items():
         marks = {answer["label"]: ", right", answer["prediction"]: ", answered"}
@@ -93,12 +93,12 @@ def draw(answer: dict[str, Any], look: drawing.Style) -> Figure:
 
 
 def _fitting(text: str) -> str:
-    """As much of a text as a line has room for."""
+    """The part of a text that fits a line."""
     return set_cell_size(text, CELLS - 1).rstrip() + "…" if cell_len(text) > CELLS else text
 
 
 def write(answer: dict[str, Any], name: str, out: Path, look: drawing.Style) -> str:
-    """Write OUT/NAME.svg and .png; the SVG for the page, with its letters as letters."""
+    """Write OUT/NAME.svg and .png; returns the SVG for the page, with text kept."""
     figure = draw(answer, look)
     write_text(out / f"{name}.svg", drawing.svg(figure, look, letters=False))
     write_bytes(out / f"{name}.png", drawing.png(figure, look))

@@ -1,6 +1,6 @@
-"""Few-shot curves: scores of prompted tasks against the number of examples and the size of the model.
+"""Few-shot charts: scores of prompted tasks against the number of examples and the size of the model.
 
-They are figures 1.2 and 1.3 of Brown et al. 2020, with 95 % intervals.
+They correspond to figures 1.2 and 1.3 of Brown et al. 2020, with 95 % intervals.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ RECORD: Shape = METRICS | {
 }
 
 Record = Mapping[str, Any]
-"""The metrics of one model on one task with so many examples, as results.json has them."""
+"""The metrics of one model on one task with one number of examples, from results.json."""
 
 
 class FewshotChart(NamedTuple):
@@ -46,7 +46,7 @@ class FewshotChart(NamedTuple):
     marks: Marks
 
     def curves(self, axis: Axis) -> tuple[list[Curve], list[str]]:
-        """The lines against an axis, and their names: one a model, or against the size one a number of examples."""
+        """The curves against an axis, and their names: one for each model, or for each number of examples."""
         by, at = ("model", "num_fewshot") if axis == SHOTS else ("num_fewshot", "parameters")
         found: dict[Any, list[Record]] = {}
         for record in self.records:
@@ -67,14 +67,14 @@ class FewshotChart(NamedTuple):
 
 
 def is_prompted(path: Path) -> bool:
-    """Whether a folder is that of a prompt run."""
+    """Whether a folder is a prompt run."""
     return (path / "answers").is_dir() and not (path / "metrics.jsonl").exists()
 
 
 def read(paths: Sequence[Path]) -> list[Record]:
-    """The records of several prompt runs; models of like names are told apart by their folders.
+    """The records of several prompt runs; models of equal names are distinguished by their folders.
 
-    Raises UsageError for a folder that is none, or has no results yet.
+    Raises UsageError for another folder, or one without results.
     """
     found: list[tuple[Path, Record]] = []
     for path in paths:
@@ -99,7 +99,7 @@ def read(paths: Sequence[Path]) -> list[Record]:
 
 
 def charts(records: Sequence[Record]) -> list[FewshotChart]:
-    """A chart of each task's main metric, where it has a value for some model."""
+    """A chart of each task's main metric, if some model has a value."""
     tasks = list(dict.fromkeys(record["task"] for record in records))
     found = []
     for task, file in zip(tasks, plain_names(tasks), strict=True):
@@ -118,7 +118,7 @@ def charts(records: Sequence[Record]) -> list[FewshotChart]:
 
 
 def axes(shown: Sequence[FewshotChart]) -> list[Axis]:
-    """The axes along which something changes: examples, unless all have the same number; sizes, of several models."""
+    """The axes along which something varies: examples, unless all have the same number; sizes, with several models."""
     kept = []
     for axis, key in ((SHOTS, "num_fewshot"), (SIZE, "parameters")):
         if any(len({record[key] for record in one.records}) > 1 for one in shown):
@@ -127,7 +127,7 @@ def axes(shown: Sequence[FewshotChart]) -> list[Axis]:
 
 
 def _level(records: Sequence[Record]) -> Marks:
-    """The baseline that needs no model, where it is the same for all numbers of examples."""
+    """The baseline without a model, if it is the same for all numbers of examples."""
     for name in BASELINES:
         levels = {record["baselines"].get(name) for record in records}
         if len(levels) == 1 and (level := levels.pop()) is not None:

@@ -1,4 +1,4 @@
-"""The letters of charts: fonts for names in any script, and how much room a name takes."""
+"""Fonts for names in any script, and the width of names."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -6,20 +6,20 @@ from contextlib import suppress
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-FONT = "DejaVu Sans"  # which matplotlib brings
+FONT = "DejaVu Sans"  # bundled with matplotlib
 SIZE = 8.5  # points: a chart's letters
-PLACEHOLDERS = "Last Resort"  # a font of boxes, which has all letters and shows none
+PLACEHOLDERS = "Last Resort"  # a font of boxes, which claims to have all letters
 
 
 def fonts_for(texts: Sequence[str]) -> tuple[list[str], str]:
-    """Font families that have every letter of these texts between them, and the letters that no font has."""
+    """Font families that together have every letter of these texts, and letters that no font has."""
     families = [FONT]
     missing = {letter for text in texts for letter in text} - {"\n"}
     missing -= _known(font_manager.findfont(FONT), missing)
     for entry in _fonts() if missing else ():
         try:
             known = _known(entry.fname, missing)
-        except (OSError, RuntimeError):  # a font that is gone or broken
+        except (OSError, RuntimeError):  # a font that is missing or broken
             continue
         if known and not entry.name.startswith(PLACEHOLDERS):
             families.append(entry.name)
@@ -28,7 +28,7 @@ def fonts_for(texts: Sequence[str]) -> tuple[list[str], str]:
 
 
 def _fonts() -> list[font_manager.FontEntry]:
-    """The fonts of this machine, upright ones of normal weight first."""
+    """The installed fonts, upright ones of normal weight first."""
     manager = font_manager.fontManager
     listed = {entry.fname for entry in manager.ttflist}
     for path in set(font_manager.findSystemFonts()) - listed:  # newer than matplotlib's list of them
@@ -40,22 +40,22 @@ def _fonts() -> list[font_manager.FontEntry]:
 
 
 def _known(path: str, letters: set[str]) -> set[str]:
-    """Those of the letters that a font can show; it is asked for each, for it may know tens of thousands."""
+    """Those of the letters that a font has; each is checked, since a font may have tens of thousands."""
     font = font_manager.get_font(path)
     return {letter for letter in letters if font.get_char_index(ord(letter))}
 
 
 def short(figure: Figure, name: str, widest: float) -> str:
-    """The name, or as much of both its ends as there is room for in so many inches."""
+    """The name, shortened in the middle to a width in inches."""
     text, kept = name, len(name)
-    while kept > 4 and (wide := width(figure, [text[:999]])) > widest:  # more letters fit nowhere
+    while kept > 4 and (wide := width(figure, [text[:999]])) > widest:  # more letters never fit
         kept = min(kept - 1, max(4, int(1.1 * min(kept, 999) * widest / wide)))
         text = f"{name[: (kept + 1) // 2]}…{name[-(kept // 2) :]}"
     return text
 
 
 def width(figure: Figure, texts: Sequence[str]) -> float:
-    """Inches that the longest of these takes."""
+    """Width of the longest name in inches."""
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     widest = 0.0
     for text in texts:

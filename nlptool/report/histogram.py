@@ -1,6 +1,6 @@
-"""A histogram as SVG, by hand: no matplotlib, colours from the page.
+"""A histogram as hand-written SVG: no matplotlib, colours from the page.
 
-Heights are logarithmic, since what a limit drops is a small tail of what it keeps. All bins are drawn equally wide.
+Heights are logarithmic, since dropped documents are a small tail. All bins have the same width.
 """
 
 import math
@@ -11,7 +11,7 @@ from nlptool.formatting import significant
 
 WIDTH, HEIGHT = 320, 116  # of the plot's own units
 LEFT, RIGHT, TOP, BOTTOM = 34, 8, 8, 20
-TICKS = 6  # most names below the bins
+TICKS = 6  # most labels below the bins
 
 
 def draw(
@@ -49,7 +49,7 @@ def draw(
 
 
 def _grid(top: float, tall: float) -> list[str]:
-    """Lines at 1, 10, 100 and so on, some left out where they would be many."""
+    """Lines at 1, 10, 100 and so on, some omitted if there are many."""
     parts = []
     step = max(1, math.ceil(top / 4))
     for power in range(0, math.ceil(top) + 1, step):
@@ -61,7 +61,7 @@ def _grid(top: float, tall: float) -> list[str]:
 
 
 def _shown(counts: Sequence[int], limits: Sequence[float]) -> tuple[int, int]:
-    """The bins that hold anything, and those with the limits; at least eight."""
+    """The nonempty bins, and those with the limits; at least eight."""
     used = [number for number, count in enumerate(counts) if count]
     used += [min(int(place), len(counts) - 1) for place in limits]
     first, last = min(used, default=0), max(used, default=0) + 1
@@ -72,7 +72,7 @@ def _shown(counts: Sequence[int], limits: Sequence[float]) -> tuple[int, int]:
 
 
 def _place(value: float, edges: Sequence[float]) -> float:
-    """Where a value stands, in bins from the first edge."""
+    """Position of a value, in bins from the first edge."""
     for number, (low, high) in enumerate(pairwise(edges)):
         if value < high:
             even = (
@@ -89,7 +89,7 @@ def _beyond(number: int, edges: Sequence[float], at_least: float | None, at_most
 
 
 def _ticks(low: float, high: float, edges: Sequence[float]) -> list[float]:
-    """Round values to name between two edges, at most TICKS."""
+    """Round values to label between two edges, at most TICKS."""
     if edges[-1] <= 2:
         choices = [[round(step * number, 2) for number in range(101)] for step in (0.02, 0.05, 0.1, 0.2)]
     else:

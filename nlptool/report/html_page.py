@@ -1,4 +1,4 @@
-"""What all pages have in common: one file that loads nothing, light or dark as the reader's screen."""
+"""The base of all pages: one file that loads nothing, light or dark as the reader's system."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What helps to read a chart: where the next stage of training begins, and the level of a baseline."""
+"""Marks of a chart: where the next stage of training begins, and the level of a baseline."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LANGUAGE_MODELS = ("mlm", "generator_mlm", "clm")
-"""Losses in nats a token, that the entropy of the tokens' frequencies compares with."""
+"""Losses in nats a token, comparable with the unigram entropy."""
 INK = "#8c959f"
-LOW = 0.1  # of a chart's height: a baseline has its name above it, where the axis is near
+LOW = 0.1  # share of a chart's height: a baseline near the axis has its name above it
 
 
 class Marks(NamedTuple):
-    """What is drawn behind the lines."""
+    """Marks drawn behind the lines."""
 
     stages: tuple[float, ...] = ()
     """Where another stage begins, on the chart's axis."""
@@ -28,7 +28,7 @@ class Marks(NamedTuple):
 
 
 def of(chart: Chart, runs: Sequence[Run], axis: Axis) -> Marks:
-    """The marks of a chart. Stages and baselines are marked only where they are the same for all of its runs."""
+    """The marks of a chart, if they are the same for all of its runs."""
     shown = [run for run in runs if {chart.training, chart.heldout} & set(run.figures)]
     stages = {tuple(float(x) for x in positions(run, axis, run.stages)) for run in shown}
     common = stages.pop() if len(stages) == 1 else ()
@@ -51,7 +51,7 @@ def _baseline(chart: Chart, runs: Sequence[Run]) -> tuple[float | None, str]:
 
 
 def draw_across(plot: "Axes", marks: Marks) -> None:
-    """Draw the baseline into a plot of bars, from 0, whose limits are set."""
+    """Draw the baseline into a bar chart with fixed limits."""
     left, right = plot.get_xlim()
     if marks.level is not None and left < marks.level < right:
         plot.axvline(marks.level, color=INK, lw=0.8, ls=(0, (5, 2)), zorder=3)
@@ -59,7 +59,7 @@ def draw_across(plot: "Axes", marks: Marks) -> None:
 
 
 def draw(plot: "Axes", marks: Marks, factor: float) -> None:
-    """Draw the marks into a plot whose limits are set. factor: that of the axis. One out of sight is left out."""
+    """Draw the marks into a plot with fixed limits. factor: of the axis. A mark outside of the limits is omitted."""
     left, right = plot.get_xlim()
     for number, stage in enumerate(marks.stages, start=2):
         if left < stage / factor < right:

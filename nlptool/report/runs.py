@@ -1,6 +1,6 @@
-"""What a run folder tells of a run: its recipe, its figures by step, what it ran on.
+"""Reads run folders for reports: recipe, figures by step, environment.
 
-A run that is going on, was stopped, went on again or has no figure yet is a run like any other.
+A run in progress, stopped, resumed or without figures is a run like any other.
 """
 
 import os
@@ -22,7 +22,7 @@ REMEDY = "restore it, or remove what is wrong in it"
 
 
 class Series(NamedTuple):
-    """One figure in the order of its steps."""
+    """One figure by step."""
 
     steps: list[int]
     values: list[float]
@@ -30,7 +30,7 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder as read."""
+    """A run folder's content."""
 
     name: str
     path: Path
@@ -40,17 +40,17 @@ class Run:
     figures: dict[str, Series]
     """By their keys in the metric table; held-out ones are heldout/KEY."""
     finished: bool
-    """Whether it has reached its end, and final/ is what it ended with."""
+    """Whether it has ended, and final/ is its result."""
     goal: Goal | None
-    """Where it goes; None where that was not written down."""
+    """Its goal; None if it was not recorded."""
     best: int | None
-    """The step whose checkpoint is the result, where that is not the last one."""
+    """The step of the checkpoint taken as the result, if it is not the last one."""
     unigram_entropy: float | None
-    """Unigram entropy of the training tokens, where the store still lies where the recipe says."""
+    """Unigram entropy of the training tokens, if the store is still at the recipe's path."""
     baselines: Mapping[str, float] = field(default_factory=dict)
-    """What the scores of fine-tuning are compared with, by figure."""
+    """Baselines of fine-tuning's scores, by figure."""
     baseline_name: str = ""
-    """What these are: majority, chance, mean."""
+    """Name of the baselines: majority, chance, mean."""
 
     def last(self, figure: str) -> float | None:
         """The newest value of a figure, if it has any."""
@@ -58,7 +58,7 @@ class Run:
         return series.values[-1] if series else None
 
     def ended(self, figure: str) -> float | None:
-        """The value of a figure for what the run has made: that of its best step, where it takes that one."""
+        """The value of a figure for the result: that of the best step, if it was taken."""
         series = self.figures.get(figure)
         if series is None or self.best not in series.steps:
             return self.last(figure)
@@ -66,18 +66,18 @@ class Run:
 
     @property
     def step(self) -> int:
-        """The newest step with a figure; 0 where there is none."""
+        """The newest step with a figure; 0 if there is none."""
         return max((series.steps[-1] for series in self.figures.values()), default=0)
 
     @property
     def steps(self) -> int | None:
-        """The steps that it goes to; None where a clock ends it, or nothing says so."""
+        """The total number of steps; None with a budget of time, or if it is not recorded."""
         steps: int | None = self.recipe.get("train", {}).get("steps")
         return steps if self.goal is None else self.goal.steps
 
     @property
     def stages(self) -> list[int]:
-        """The steps after which another stage begins, where that is known."""
+        """The last step of each stage but the last, if known."""
         if self.goal is not None:
             return list(self.goal.stages[1:])
         shares = [stage["share"] for stage in self.recipe.get("train", {}).get("stages", ())]
@@ -85,10 +85,10 @@ class Run:
 
 
 def read_all(paths: Sequence[Path]) -> list[Run]:
-    """The runs in these folders, each with a name of its own: the folder's, or else as much of its path as it takes.
+    """The runs in these folders, with distinct names: the folder's, or as much of its path as necessary.
 
-    All runs of a folder that holds several, such as one a seed.
-    Raises UsageError for a folder that is no run or given twice, DataError for files that cannot be read.
+    A folder with several runs, such as one for each seed, gives all of them. Raises UsageError for a folder that is
+    no run or given twice, DataError for unreadable files.
     """
     paths = [run for path in paths for run in inside(path)]
     resolved = [path.resolve() for path in paths]
@@ -99,7 +99,7 @@ def read_all(paths: Sequence[Path]) -> list[Run]:
 
 
 def read(path: Path, name: str) -> Run:
-    """The run in a folder. Raises UsageError when it is none, DataError when its files cannot be read."""
+    """The run in a folder. Raises UsageError for another folder, DataError for unreadable files."""
     for file in ("recipe.yaml", "environment.json"):
         if not (path / file).exists():
             raise UsageError(
@@ -127,7 +127,7 @@ def read(path: Path, name: str) -> Run:
 
 
 def inside(path: Path) -> list[Path]:
-    """The training runs of a folder: itself, or those in it, such as one a seed, a stage or a point of a grid."""
+    """The training runs of a folder: itself, or those in it, such as one for each seed, stage or grid point."""
     if (path / "metrics.jsonl").exists():
         return [path]
     patterns = ("*/", "*/*/", "grid/*/*/")
@@ -136,13 +136,13 @@ def inside(path: Path) -> list[Path]:
 
 
 def _best(scores: Path) -> int | None:
-    """The step that fine-tuning has taken as the best."""
+    """The step that fine-tuning selected as the best."""
     step = _object(scores).get("step") if scores.exists() else None
     return step if isinstance(step, int) else None
 
 
 def _baselines(scores: Path) -> dict[str, Any]:
-    """What all seeds of fine-tuning have written beside their scores, once the first of them has ended."""
+    """The baselines recorded with fine-tuning's scores, once the first seed has ended."""
     found = _object(scores) if scores.exists() else {}
     if not isinstance(found.get("baseline"), dict):
         return {}
@@ -169,8 +169,8 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _entropy(store: object) -> float | None:
-    """What tokenize wrote into the store, in nats."""
-    if not isinstance(store, str):  # several have no entropy in common
+    """The store's unigram entropy in nats."""
+    if not isinstance(store, str):  # several stores have no common entropy
         return None
     path = Path(store) / "store.json"
     value = _object(path).get("unigram_entropy") if os.path.exists(path) else None  # whatever its name is
@@ -178,7 +178,7 @@ def _entropy(store: object) -> float | None:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart; that of a seed says of which run."""
+    """The shortest suffixes of the paths that distinguish them; a seed's includes its run."""
     names = ["/".join(path.parts[-1 - path.name.startswith("seed-") :]) for path in paths]
     longest = max((len(path.parts) for path in paths), default=1)
     for length in range(2, longest + 1):

@@ -1,11 +1,11 @@
-"""Numbers along the axes of charts: in which unit, from where to where, and where labels beside them stand."""
+"""Units, limits and labels of axes."""
 
 from collections.abc import Sequence
 
 from nlptool.formatting import significant
 from nlptool.report.curves import Axis, Curve, Floats
 
-SCALES = {  # unit: (factor, how the axis calls it), largest first
+SCALES = {  # unit: (factor, name on the axis), largest first
     "s": ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds")),
     "FLOP": tuple(
         (10.0**p, f"{letter}FLOP") for p, letter in ((21, "Z"), (18, "E"), (15, "P"), (12, "T"), (9, "G"))
@@ -18,7 +18,7 @@ SCALES = {  # unit: (factor, how the axis calls it), largest first
 
 
 def scale(axis: Axis, curves: Sequence[Curve]) -> tuple[float, str]:
-    """By what the axis is divided so that its numbers are short, and how it is then called."""
+    """The divisor that makes an axis's numbers short, and the name of its unit."""
     most = max((curve.x.max() for curve in curves), default=0.0)
     scales = SCALES[axis.unit]
     return next(((factor, unit) for factor, unit in scales if most >= 2 * factor), scales[-1])
@@ -32,7 +32,7 @@ def decade(x: Floats) -> tuple[float, float]:
 
 
 def number(value: float) -> str:
-    """As short as it can be said: 1,200, 0.25, 3e-4."""
+    """A short number: 1,200, 0.25, 3e-4."""
     if value and abs(value) < 1e-2:
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
@@ -40,11 +40,11 @@ def number(value: float) -> str:
 
 
 def apart(wanted: Sequence[float]) -> list[float]:
-    """Places at least 1 apart, in the given (rising) order, as near to the wanted ones as can be.
+    """Positions at least 1 apart, in the given (ascending) order, as near to the wanted ones as possible.
 
-    Neighbours that would touch move together, about their middle (pool adjacent violators).
+    Neighbours that would overlap move together, around their mean (pool adjacent violators).
     """
-    blocks: list[tuple[float, int]] = []  # mean of wanted place less rank, number of labels
+    blocks: list[tuple[float, int]] = []  # mean of wanted position less rank, number of labels
     for rank, place in enumerate(wanted):
         blocks.append((place - rank, 1))
         while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:

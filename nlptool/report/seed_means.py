@@ -1,4 +1,4 @@
-"""Runs that differ in their seeds alone become one: means, and the 95 % intervals that the seeds tell."""
+"""Runs that differ only in their seeds as one: means with 95 % intervals."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ class Interval(NamedTuple):
     def of(cls, values: Sequence[float]) -> "Interval":
         """The 95 % interval of the mean of two values or more.
 
-        Seeds are few, so the interval of two is wide: 12.7 standard errors to each side.
+        With two seeds the interval is wide: 12.7 standard errors to each side.
         """
         half = confidence.quantile(len(values) - 1) * stdev(values) / math.sqrt(len(values))
         middle = fmean(values)
@@ -28,7 +28,7 @@ class Interval(NamedTuple):
 
 
 def merged(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One run for each name, in order. A run of a single seed stays as it is, but for `seeds`, their number.
+    """One run for each name, in order. A run of a single seed is unchanged but for `seeds`, their number.
 
     Checkpoints are matched from the last one back, since a budget of time ends runs at different steps.
     """
@@ -39,7 +39,7 @@ def merged(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def caption(runs: Sequence[Mapping[str, Any]]) -> str:
-    """What stands over a table of runs; nothing where each has one seed."""
+    """Caption of a table of runs; empty if each has one seed."""
     most = max(run["seeds"] for run in runs)
     return f"means of {counted(most, 'seeds')} ± half the 95 % interval" if most > 1 else ""
 
@@ -55,7 +55,7 @@ def _one(group: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _point(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The mean of one checkpoint of each seed."""
+    """The mean of one checkpoint over seeds."""
     heldout = {
         key: Interval.of([point["heldout"][key] for point in points])
         for key in points[0]["heldout"]
@@ -79,7 +79,7 @@ def _point(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _task(tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A task of the suite: the mean over models, and their deviation in place of that between fine-tuning seeds."""
+    """A task of the suite: the mean over models, with their deviation in place of that between fine-tuning seeds."""
     figures = {}
     for name, figure in tasks[0]["figures"].items():
         values = [task["figures"][name]["value"] for task in tasks]

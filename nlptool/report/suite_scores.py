@@ -1,4 +1,4 @@
-"""What models have reached in the tasks of a suite: means over tasks, and the table."""
+"""Scores of models on the tasks of a suite: means over tasks, and the table."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,14 +12,14 @@ class MeanAndStd(NamedTuple):
     value: float
     """Mean over the seeds, or over the questions."""
     std: float
-    """Between the seeds; of prompted tasks the standard error."""
+    """Between seeds; for prompted tasks the standard error."""
 
 
 def mean(found: Sequence[dict[str, Any]], *, whole: bool = False) -> MeanAndStd | None:
-    """A model's mean over its tasks, each the mean of the metrics that its `score` names (Wang et al. 2018, section 4).
+    """A model's mean over its tasks, each the mean of the metrics in its `score` (Wang et al. 2018, section 4).
 
-    Tasks that the suite excludes do not count, unless `whole` is asked for, or nothing else is there; nor do
-    perplexities, which are no shares. None where no task counts.
+    Tasks excluded by the suite do not count, unless `whole` is set, or there are no others; nor do perplexities,
+    which are no shares. None where no task counts.
     """
     counting = found if whole else [one for one in found if not one["excluded"]] or found
     tasks = [[one["figures"][name] for name in one["score"]] for one in counting if one["score"]]
@@ -31,7 +31,7 @@ def mean(found: Sequence[dict[str, Any]], *, whole: bool = False) -> MeanAndStd 
 
 
 def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: a line for each figure of each task, a column for the baseline, and one for each model."""
+    """Columns and rows: a line for each figure of each task, a column for the baseline and for each model."""
     lines: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     baselines: dict[tuple[str, str], str] = {}
     for model, found in models.items():
@@ -58,7 +58,7 @@ def table(models: Mapping[str, Sequence[dict[str, Any]]]) -> tuple[list[str], li
 
 
 def _means(models: Sequence[Sequence[dict[str, Any]]]) -> Iterator[list[str]]:
-    """A line of means that says on which rows they are; a second one with the tasks that the first leaves out."""
+    """A line of means with the kind of rows; a second one includes the excluded tasks."""
     known = [one for found in models for one in found if one["score"]]
     kinds = dict.fromkeys(split.partition("_")[0] for one in known for split in one["splits"])
     name = f"mean on {' and '.join(kinds)} rows"

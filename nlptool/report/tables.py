@@ -1,4 +1,4 @@
-"""The report in words: what the runs ended with, how their recipes differ, what they ran on."""
+"""Tables of a report: final figures, differences of recipes, environments."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -9,8 +9,8 @@ from nlptool.metric_table import HELD_OUT, describe
 from nlptool.recipe import difference
 from nlptool.report.runs import Run
 
-DIGITS = 12  # of a digest
-NOT_COMPARED = ("out",)  # where a run lies is no difference
+DIGITS = 12  # characters of a digest
+NOT_COMPARED = ("out",)  # the path of a run is no difference
 
 
 class Table(NamedTuple):
@@ -27,7 +27,7 @@ def turned(table: Table) -> Table:
 
 
 def facts(run: Run) -> dict[str, Any]:
-    """The figures that a run ended with, or has come to."""
+    """The final or current figures of a run."""
     speeds = run.figures.get("tokens_per_second")
     tokens = run.last("tokens")
     parameters = run.last("parameters")
@@ -51,7 +51,7 @@ def facts(run: Run) -> dict[str, Any]:
 
 
 def final(runs: Sequence[Run]) -> Table:
-    """A row a run."""
+    """A row for each run."""
     found = [facts(run) for run in runs]
     heldout = list(dict.fromkeys(name for fact in found for name in fact["heldout"]))
     columns = ["run", "state", *(f"held-out {describe(name).title}" for name in heldout)]
@@ -71,7 +71,7 @@ def final(runs: Sequence[Run]) -> Table:
 
 
 def differences(runs: Sequence[Run]) -> Table:
-    """A row a key of the recipe that is not the same in all runs."""
+    """A row for each key of the recipe that differs between runs."""
     first, *others = [run.recipe for run in runs]
     paths = dict.fromkeys(
         path
@@ -87,7 +87,7 @@ def differences(runs: Sequence[Run]) -> Table:
         ["key", *(run.name for run in runs)],
         [
             row for row in shown if set(row[1:]) != {_show(None)}
-        ],  # of a block that one run has, what it leaves open
+        ],  # keys of a block that one run has, and the other does not set
     )
 
 
@@ -104,7 +104,7 @@ def _leaves(path: str, *values: Any) -> list[str]:
 
 
 def environment(runs: Sequence[Run]) -> Table:
-    """A row a fact; one column where all runs have the same."""
+    """A row for each fact; one column if all runs agree."""
     rows = _environment_rows(runs)
     if all(len(set(row[1:])) == 1 for row in rows):
         return Table(["", "all runs" if len(runs) > 1 else runs[0].name], [row[:2] for row in rows])
@@ -112,7 +112,7 @@ def environment(runs: Sequence[Run]) -> Table:
 
 
 def other_ground(runs: Sequence[Run]) -> Table:
-    """A row a version, device or digest of what was read that is not the same for all runs."""
+    """A row for each version, device or digest of inputs that differs between runs."""
     columns, rows = ["", *(run.name for run in runs)], _environment_rows(runs)
     return Table(columns, [row for row in rows if len(set(row[1:])) > 1])
 
@@ -124,7 +124,7 @@ def _environment_rows(runs: Sequence[Run]) -> list[list[str]]:
 
 
 def _above(path: str) -> list[str]:
-    """The keys that a dotted key lies within: of a.b.c these are a and a.b."""
+    """The prefixes of a dotted key: of a.b.c these are a and a.b."""
     return [path[:end] for end, letter in enumerate(path) if letter == "."]
 
 
@@ -145,7 +145,7 @@ def _count(number: float | None) -> str:
 
 
 def _at(recipe: Any, path: str) -> Any:
-    """The value of a dotted key; None where there is no such key."""
+    """The value of a dotted key; None if it is missing."""
     for part in path.split("."):
         if isinstance(recipe, dict):
             recipe = recipe.get(part)
@@ -157,7 +157,7 @@ def _at(recipe: Any, path: str) -> Any:
 
 
 def _flat(facts: dict[str, Any]) -> dict[str, Any]:
-    """Objects within taken apart: packages.torch becomes torch; of what was read the digest's first digits."""
+    """Nested objects flattened: packages.torch becomes torch; digests of inputs are shortened."""
     flat: dict[str, Any] = {}
     for name, value in facts.items():
         if name == "models" and isinstance(value, dict):

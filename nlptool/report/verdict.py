@@ -1,4 +1,4 @@
-"""Who is ahead, and how sure that is: the best run against the second, figure by figure."""
+"""Which run is best, and how certainly: the best run against the second, for each figure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ SUITE = "mean of the suite"
 
 
 class Standing(NamedTuple):
-    """What a run has reached, and the ends of its 95 % interval where these are known."""
+    """The figure of a run, and its 95 % interval if known."""
 
     run: str
     value: float
@@ -44,7 +44,7 @@ def verdicts(runs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _scores(name: str, standings: Sequence[Standing]) -> list[str]:
-    """The best run against the second, by shares."""
+    """The best run against the second, for shares."""
     if len(standings) < 2:
         return []
     best, second = sorted(standings, key=lambda standing: -standing.value)[:2]
@@ -58,9 +58,9 @@ def _scores(name: str, standings: Sequence[Standing]) -> list[str]:
 
 
 def difference(one: Standing, other: Standing) -> tuple[float, float] | None:
-    """Ends of the 95 % interval of `one` less `other`, from those of each (Newcombe 1998, method 10).
+    """The 95 % interval of `one` less `other`, from those of each (Newcombe 1998, method 10).
 
-    The runs are taken as independent; as they answer the same questions, the true interval is rather narrower.
+    The runs are assumed to be independent; since they answer the same questions, the true interval is narrower.
     """
     if one.low is None or one.high is None or other.low is None or other.high is None:
         return None
@@ -72,7 +72,7 @@ def difference(one: Standing, other: Standing) -> tuple[float, float] | None:
 
 
 def _losses(key: str, standings: Sequence[Standing]) -> list[str]:
-    """The two lowest held-out losses. Only several seeds tell an interval."""
+    """The two lowest held-out losses, with an interval if there are several seeds."""
     if len(standings) < 2:
         return []
     metric = describe(key)
@@ -97,7 +97,7 @@ def _standing(run: str, score: Mapping[str, float]) -> Standing:
 
 
 def _taken(run: Mapping[str, Any]) -> Standing | None:
-    """The mean of a run's suite; with an interval where each task has several seeds, or the error of its questions."""
+    """The mean of a run's suite; with an interval if each task has several seeds, or a standard error."""
     found = run.get("suite", [])
     mean = suite_scores.mean(found)
     if mean is None:
@@ -113,7 +113,7 @@ def _taken(run: Mapping[str, Any]) -> Standing | None:
 
 
 def _standard_error(task: Mapping[str, Any]) -> dict[str, Any]:
-    """A task whose deviations between seeds have become standard errors of the mean; those of prompted tasks are."""
+    """A task with standard errors of the mean, from deviations between seeds; prompted tasks have them already."""
     root = math.sqrt(task.get("seeds") or 1)
     figures = {name: {**one, "std": one["std"] / root} for name, one in task["figures"].items()}
     return {**task, "figures": figures}
