@@ -23,6 +23,7 @@ from nlptool.atomic_files import MARK, append_line, aside_of, read_json, refused
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
 from nlptool.manifests import digest, remove_leftovers
+from nlptool.notices import notify
 from nlptool.recipe import KEPT, Change, RecipeBlock, difference, dump, is_resumable, kept, kept_source
 from nlptool.runs import inventory, lock
 
@@ -218,7 +219,8 @@ def check_resume(
     the models' digests from a checkpoint, which take precedence over environment.json. Raises UsageError where a
     changed key's field is not marked RESUMABLE, DataError where a model differs.
     """
-    changed = changed_keys(kept(run, type(recipe)), recipe)
+    recorded, found = recorded_digests(run, known), digests(models)
+    changed = without_moved(changed_keys(kept(run, type(recipe)), recipe), recorded, found)
     values = recipe.model_dump(mode="python")
     fixed = [
         change
@@ -227,12 +229,39 @@ def check_resume(
         and not is_resumable(type(recipe), _keys(change.path), values)
     ]
     if fixed:
+        gone = [change.old for change in fixed if _is_path(change) and not Path(change.old).exists()]
+        link = f" (where {gone[0]} has moved, a symbolic link there is enough)" if gone else ""
         raise UsageError(
             f"{run}: was made with another recipe:{format_changes(fixed)}",
-            hint="put these back, start again with --overwrite, or choose another --out",
+            hint=f"put these back{link}, start again with --overwrite, or choose another --out",
         )
-    _require_same_models(run, models, known)
+    _require_same_models(run, models, recorded, found)
     return changed
+
+
+def without_moved(
+    changed: Iterable[Change], recorded: Mapping[str, str], found: Mapping[str, str]
+) -> list[Change]:
+    """The changes but for paths of stores and models that have the recorded digests; these the user is told of."""
+    left = []
+    for change in changed:
+        if _is_moved(change, recorded, found):
+            notify(f"resuming with another path of the same files, {change}")
+        else:
+            left.append(change)
+    return left
+
+
+def _is_moved(change: Change, recorded: Mapping[str, str], found: Mapping[str, str]) -> bool:
+    """Whether a key names a store or model at another path, with the digest that the run has recorded."""
+    store = change.path.removesuffix(".path") if change.path.startswith("store.") else change.path
+    key = "tokens" if store == "store" else store
+    return key in recorded and recorded[key] == found.get(key)
+
+
+def _is_path(change: Change) -> bool:
+    """Whether a key that differs names a file or folder that exists now."""
+    return isinstance(change.old, str) and isinstance(change.new, str) and Path(change.new).exists()
 
 
 def _keys(path: str) -> list[str | int]:
@@ -296,13 +325,18 @@ def _of_graph(path: Path) -> str | None:
     return str(read_json(written, dict, "build the graph again with nlptool knowledge").get("fingerprint"))
 
 
-def _require_same_models(run: Path, models: Mapping[str, Path], known: Mapping[str, str]) -> None:
+def recorded_digests(run: Path, known: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Digests of the models that a run began with. known: those of a checkpoint, which take precedence."""
     written = run / "environment.json"
     facts = read_json(written, dict, REMEDY, {"models?": {str: str}}) if written.exists() else {}
-    begun = facts.get("models") or {}
-    known = begun | dict(known)
-    for key, found in digests(models).items():
-        if known.get(key, found) != found:
+    return (facts.get("models") or {}) | dict(known)
+
+
+def _require_same_models(
+    run: Path, models: Mapping[str, Path], recorded: Mapping[str, str], found: Mapping[str, str]
+) -> None:
+    for key, digest_now in found.items():
+        if recorded.get(key, digest_now) != digest_now:
             called = {"init_from": "initial model"}.get(key, key)
             what = "token store" if (models[key] / "store.json").exists() else called
             raise DataError(

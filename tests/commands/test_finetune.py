@@ -242,6 +242,14 @@ def test_a_refused_run_leaves_its_recipe_as_it_was(work: Path, capsys):
 def test_another_model_in_the_same_place_is_refused_when_seeds_are_added(work: Path, tiny_run: Path, capsys):
     shutil.copytree(tiny_run / "final", work / "model")
     assert short(work, f"init_from={work}/model") == 0
+    (work / "model").rename(work / "moved")  # the same files
+    assert short(work, f"init_from={work}/moved", "--resume", "auto") == 0
+    assert "run/seed-0: is finished" in capsys.readouterr().err
+    (work / "moved").rename(work / "model")
+    (work / "data").rename(work / "rows")
+    assert short(work, f"init_from={work}/model", f"data={work}/rows", "--resume", "auto") == 2
+    assert f"where {work}/data has moved, a symbolic link there is enough" in capsys.readouterr().err
+    (work / "rows").rename(work / "data")
     state = load_file(work / "model/model.safetensors")
     save_file({name: tensor * 1.5 for name, tensor in state.items()}, work / "model/model.safetensors")
     (work / "model/run.json").unlink()  # which has the digest of what was there

@@ -48,6 +48,16 @@ def test_a_run_on_two_stores_is_resumed_to_the_same_bits_and_not_with_another_st
     shutil.rmtree(stores / "again/checkpoints/step-00000008")
     assert pretrain("--out", "again", "--resume", "auto") == 0
     assert (stores / "again/final/model.safetensors").read_bytes() == whole
+    (stores / "elsewhere").mkdir()
+    (stores / "b").rename(stores / "elsewhere/b")
+    shutil.rmtree(stores / "again/final")
+    capsys.readouterr()
+    assert pretrain("store.1.path=elsewhere/b", "--out", "again", "--resume", "auto") == 0
+    assert "another path of the same files, store.1.path: b -> elsewhere/b" in capsys.readouterr().err
+    assert "path: elsewhere/b" in (stores / "again/recipe.yaml").read_text("utf8")
+    assert pretrain("store.1.path=elsewhere/b", "--out", "again", "--resume", "auto") == 0
+    assert "is finished, nothing to do" in capsys.readouterr().err
+    (stores / "elsewhere/b").rename(stores / "b")
     assert pretrain("--out", "other", "store=[{path: a, weight: 1}, {path: b, weight: 9}]") == 0
     assert (stores / "other/final/model.safetensors").read_bytes() != whole
     assert pretrain("--resume", "auto", "store=[{path: a, weight: 1}, {path: b, weight: 9}]") == 2

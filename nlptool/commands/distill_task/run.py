@@ -127,7 +127,8 @@ class _Runs:
         recipe = self.recipe.model_copy(update={"seeds": (seed,), "out": str(out), **later})
         final = out / "final"
         if run_state.has_ended(out):
-            finetuning.require_same(kept(out, Recipe), recipe, out)
+            recorded = folder.recorded_digests(self.out)
+            finetuning.require_same(kept(out, Recipe), recipe, out, self._models(), recorded)
             self.console.note(f"{out}: is finished")
             return str(final)
         every = recipe.evaluate.every or setup.epoch

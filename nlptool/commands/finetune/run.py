@@ -9,7 +9,7 @@ and what nlptool.commands.finetune.results writes.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -180,7 +180,7 @@ def one_seed(
 
     teacher_logits: of the training rows, [N, W], used in place of their labels.
     """
-    recipe = _of_seed(recipe, seed)
+    recipe = _of_seed(recipe, seed, setup.models)
     out = Path(recipe.out)
     if (finished := results.known(out)) is not None:
         context.console.note(f"{out}: is finished")
@@ -233,19 +233,23 @@ def _job(
     )
 
 
-def _of_seed(recipe: Recipe, seed: int) -> Recipe:
+def _of_seed(recipe: Recipe, seed: int, models: Mapping[str, Path]) -> Recipe:
     """The recipe of one seed's run. Raises UsageError where its run is finished, and was trained in another way."""
     out = Path(recipe.out) / f"seed-{seed}"
     own = recipe.model_copy(update={"seeds": (seed,), "out": str(out)})
     if results.known(out) is not None:
-        require_same(kept(out, Recipe), own, out)
+        require_same(kept(out, Recipe), own, out, models, folder.recorded_digests(out.parent))
     return own
 
 
-def require_same(old: RecipeBlock, new: RecipeBlock, out: Path) -> None:
+def require_same(
+    old: RecipeBlock, new: RecipeBlock, out: Path, models: Mapping[str, Path], recorded: Mapping[str, str]
+) -> None:
     """Raise UsageError where a finished seed was trained in another way, since a mean would make no sense."""
-    changed = [change for change in folder.changed_keys(old, new) if change.path != "track"]
-    if changed:
+    differs = [change for change in folder.changed_keys(old, new) if change.path != "track"]
+    if not differs:
+        return
+    if changed := folder.without_moved(differs, recorded, folder.digests(models)):
         raise UsageError(
             f"{out}: is finished, but was trained with another recipe:{folder.format_changes(changed)}",
             hint="put these back, train all seeds again with --overwrite, or choose another --out",
@@ -308,7 +312,7 @@ def _begin(
         changed = folder.check_resume(setup.out, recipe, models)
         finished = not changed and all(results.known(setup.out / f"seed-{seed}") for seed in recipe.seeds)
         for seed in recipe.seeds:
-            _of_seed(recipe, seed)
+            _of_seed(recipe, seed, models)
         folder.report_changes(changed, console)
     facts = machine.environment(PACKAGES, world) | {"models": folder.digests(models)}
     if source is None:
