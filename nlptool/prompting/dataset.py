@@ -115,7 +115,7 @@ class PromptDataset:
 def _of_part(folder: Path, part: str, split: str, validation: str) -> list[File]:
     """FOLDER/SPLIT.*; for a part FOLDER/PART/SPLIT.*, or FOLDER/PART.* with its questions."""
     if not part:
-        return tabular.files(folder, split)
+        return tabular.of_split(folder, split)
     if (folder / part).is_dir():
-        return tabular.files(folder / part, split)
+        return tabular.of_split(folder / part, split)
     return tabular.files(folder, part) if split == validation else []

@@ -129,6 +129,8 @@ def wic(row: Row) -> Iterator[Row]:
 @_rule
 def wsc(row: Row) -> Iterator[Row]:
     """`passage`: the text with the pronoun between asterisks; spans count words (lm-eval's wsc)."""
+    if isinstance(target := row.values.get("target"), dict):  # SuperGLUE's own files
+        row = _with(row, **target)
     text, pronoun, at = row.text("text"), row.text("span2_text"), row.get("span2_index")
     if not isinstance(at, int):
         raise DataError(f"{row.place}: column 'span2_index' holds {json_value(at)}; a place is expected")

@@ -5,11 +5,14 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from nlptool.prompting.config import PromptConfig
+from nlptool.prompting.lm_eval_tasks import translate
 from nlptool.recipe import Named, RecipeBlock, short_name
 from nlptool.registry import DiscriminatedBy
 
 PROMPTS = DiscriminatedBy("prompting")
-Task = Annotated[PromptConfig, PROMPTS, Named(PROMPTS, "prompted-tasks", "prompted task")]
+Task = Annotated[
+    PromptConfig, PROMPTS, Named(PROMPTS, "prompted-tasks", "prompted task", translate=translate)
+]
 
 
 class TaskSpec(RecipeBlock):

@@ -1,5 +1,6 @@
 """Blocks by name: a key whose value may be the name of a shipped file, or a path, instead of the block itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ class Named:
     """Kind of such files, for messages."""
     only: type[RecipeBlock] | None = None
     """The required block; None: that of the file's `name`."""
+    translate: Callable[[RecipeSource], None] | None = None
+    """Turns files of other programs into such blocks, in place."""
 
     def source(self, given: str) -> RecipeSource:
         """The text of the file behind a name. Raises RecipeError where there is none, or it has another block."""
@@ -44,6 +47,8 @@ class Named:
             source = read(catalog.find(given, self.folder), self.folder)
         except RecipeError as error:
             raise RecipeError(f"task: {error.message}", hint=error.hint) from None
+        if self.translate is not None:
+            self.translate(source)
         source.refuse(source.problems)
         name, known = source.data.get("name"), self.choice.names
         if name not in known:

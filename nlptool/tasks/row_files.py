@@ -10,8 +10,6 @@ from nlptool.text.columns import SUFFIXES
 from nlptool.text.sources import File, saved_tables
 from nlptool.text.tabular import Row
 
-VALIDATION = "validation"
-
 
 def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional: bool = False) -> list[File]:
     """Files of a split. at: a folder; the file of each split; or that of the training rows.
@@ -22,10 +20,7 @@ def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional
         path = Path(at) / split
         if optional and not path.parent.is_dir():
             return []
-        for name in _names(path.name):
-            if found := tabular.files(path.parent, name, columns=task.conll):
-                return found
-        if found := tabular.files_by_word(path.parent, path.name, columns=task.conll):
+        if found := tabular.of_split(path.parent, path.name, columns=task.conll):
             return found
         if split == task.train and (saved := saved_tables(Path(at))):  # a data set without splits
             return [file for path in saved if (file := tabular.of_rows(path)) is not None]
@@ -55,20 +50,13 @@ def missing(task: TaskConfig, folder: Path, split: str) -> DataError:
         f"{folder}: no file for the split {split}; the folder holds {tabular.listing(folder)}",
         hint=f"name it {split}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)"
         + (f"; CoNLL's columns: {', '.join(SUFFIXES)}" if task.conll else "")
-        + f"; or {tabular.NAME_FILES}"
+        + f"; or name the files: {tabular.FILES_KEY}"
         + ("; or hold some of the training rows out: task.holdout=0.1" if split in task.validation else ""),
     )
 
 
 def _is_file(at: str, task: TaskConfig) -> bool:
     return Path(at).is_file() or (not Path(at).is_dir() and tabular.has_rows(at, columns=task.conll))
-
-
-def _names(split: str) -> list[str]:
-    """Possible file names of a split: validation rows also dev, valid or val, as in GLUE's folders."""
-    rest = split.removeprefix(VALIDATION)
-    others = ("dev", "valid", "val") if rest != split else ()
-    return [split, *(f"{name}{rest}" for name in others)]
 
 
 def renamed(row: Row, names: Mapping[str, str]) -> Row:

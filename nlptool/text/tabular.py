@@ -42,10 +42,11 @@ __all__ = [
     "whole",
 ]
 
-NAME_FILES = "name the files: task.source.files={train: FILE, validation: FILE}"
+FILES_KEY = "task.source.files={train: FILE, validation: FILE}"
 TSV, TEXT = ".tsv", ".txt"
 LOOK = 1000
 """Lines by which a file is known as a table or as columns."""
+VALIDATION = "validation"
 WORDS = re.compile(r"[\W_]+")
 SPLIT_NAMES = {
     "train": "train",
@@ -118,7 +119,19 @@ def files(folder: Path, split: str, *, columns: bool = False) -> list[File]:
     return found
 
 
-def files_by_word(folder: Path, split: str, *, columns: bool = False) -> list[File]:
+def of_split(folder: Path, split: str, *, columns: bool = False) -> list[File]:
+    """As `files`; validation files may also be called dev, valid or val, as in GLUE's own folders, and the name of a
+    split may be a word of the file's name. Raises DataError for no folder, and for several files.
+    """
+    rest = split.removeprefix(VALIDATION)
+    others = ("dev", "valid", "val") if rest != split else ()
+    for name in (split, *(f"{other}{rest}" for other in others)):
+        if found := files(folder, name, columns=columns):
+            return found
+    return _by_word(folder, split, columns=columns)
+
+
+def _by_word(folder: Path, split: str, *, columns: bool = False) -> list[File]:
     """The file of a split that only a word of its name tells, as ratings_train.txt and sts-dev.tsv; none without one.
 
     Names with words of several splits tell nothing. Raises DataError for several files; of test rows there are then
@@ -132,7 +145,7 @@ def files_by_word(folder: Path, split: str, *, columns: bool = False) -> list[Fi
     if len(found) > 1 and split != "test":
         raise DataError(
             f"{folder}: {len(found)} files may be the split {split}: {', '.join(f.path.name for f in found)}",
-            hint=NAME_FILES,
+            hint=f"leave one there; finetune also takes the files by name: {FILES_KEY}",
         )
     return found if len(found) == 1 else []
 

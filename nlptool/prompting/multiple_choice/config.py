@@ -154,7 +154,8 @@ class Config(PromptConfig):
         text = value.strip() if isinstance(value, str) else value
         if isinstance(text, str) and text in names:
             return self._place(row, names.index(text), count)
-        number = None if isinstance(text, str) and names else whole(text)
+        named = isinstance(text, str) and any(whole(name) is not None for name in names)
+        number = None if named else whole(text)
         return self._place(row, text if number is None else number, count)
 
     def _names(self, row: Row) -> list[Any]:
