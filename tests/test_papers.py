@@ -193,6 +193,12 @@ def tuned(block: str, **facts: object) -> Facts:
     return under(block, GOOGLE | BERT_FALL | {"warmup": 0.1, "layerwise_lr_decay": 1.0} | facts)
 
 
+# Radford et al. 2018, section 4.1; opt.py and train.py of openai/finetune-transformer-lm
+GPT = tuned("train", schedule="linear", epochs=3.0, batch_size=32, lr=6.25e-5, warmup=0.002) | {
+    "train.optimizer.eps": 1e-8,
+    "train.optimizer.bias_correction": True,
+}
+
 PAPERS: dict[str, Facts] = {
     "bert/tiny": bert(2, 128, 2),
     "bert/mini": bert(4, 256, 4),
@@ -364,9 +370,8 @@ PAPERS: dict[str, Facts] = {
         sequence_length=128,
     )
     | {"train.optimizer.weight_decay": 0.0},
-    # Radford et al. 2018, section 4.1; opt.py and train.py of openai/finetune-transformer-lm
-    "finetune/deca": tuned("train", schedule="linear", epochs=3.0, batch_size=32, lr=6.25e-5, warmup=0.002)
-    | {"train.optimizer.eps": 1e-8, "train.optimizer.bias_correction": True},
+    "finetune/deca": GPT,
+    "finetune/gpt": GPT | {"train.sequence_length": 512},
     "suites/glue": tuned("finetune.train", epochs=3.0, batch_size=32, lr=2e-5, sequence_length=128),
     "suites/glue-small": tuned("finetune.train", epochs=3.0, batch_size=32, lr=3e-4, sequence_length=64),
     "suites/klue": tuned("finetune.train", epochs=3.0, batch_size=32, lr=5e-5, sequence_length=128),
