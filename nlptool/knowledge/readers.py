@@ -6,7 +6,7 @@ read line by line, so that a fault is reported with its line.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -29,15 +29,31 @@ class Columns(NamedTuple):
     tails: list[str]
 
 
+ROLES = (
+    ("head", "subject", "source", "head_entity"),
+    ("relation", "predicate", "rel", "property", "relation_type"),
+    ("tail", "object", "target", "tail_entity"),
+)
+"""How a header calls head, relation and tail."""
 Read = Iterator[Columns | BadRecord]
 Row = tuple[str, str, str]
 
 
+def header_order(fields: Sequence[str]) -> list[int]:
+    """The places of head, relation and tail by the names of a header; empty if the fields are no header."""
+    names = [field.strip().lower() for field in fields]
+    found = [[names.index(name) for name in role if name in names][:1] for role in ROLES]
+    return [place for places in found for place in places] if all(found) else []
+
+
 def read_tsv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
-    """Three tab-separated fields a line; `columns` names them in the file's order."""
+    """Three tab-separated fields a line; `columns` names them in the file's order, unless a header does."""
     order = [columns.index(name) for name in COLUMNS]
-    line = 1
-    while piece := stream.read(PIECE):
+    line, rest = 1, stream.readline(PIECE)
+    if named := header_order(rest.decode("utf-8-sig", "replace").split("\t")):
+        order, line, rest = named, 2, b""
+    while piece := rest + stream.read(PIECE - len(rest)):
+        rest = b""
         last = stream.readline(PIECE)
         piece += last
         if len(last) == PIECE and not last.endswith(b"\n"):
@@ -130,7 +146,7 @@ def read_conceptnet(stream: IO[bytes], language: str) -> Read:
             return None
         return start[3].replace("_", " "), fields[1].removeprefix("/r/"), end[3].replace("_", " ")
 
-    return _rows(stream, row)
+    return rows_of_lines(stream, row)
 
 
 def read_jsonl(stream: IO[bytes], fields: tuple[str, str, str]) -> Read:
@@ -141,7 +157,10 @@ def read_jsonl(stream: IO[bytes], fields: tuple[str, str, str]) -> Read:
             record = json.loads(text)
         except (ValueError, RecursionError) as error:
             found = f"broken JSON ({error}); one object a line is expected"
-            return BadRecord(line, "broken JSON", found, "mend or remove the line")
+            array = "dumps of Wikidata are read with source.format=wikidata; else write an object a line: jq -c '.[]'"
+            return BadRecord(
+                line, "broken JSON", found, array if text.strip() == "[" else "mend or remove the line"
+            )
         values = []
         for path in fields:
             value = value_at(record, path)
@@ -156,7 +175,7 @@ def read_jsonl(stream: IO[bytes], fields: tuple[str, str, str]) -> Read:
         named = _named(values, line)
         return named if isinstance(named, BadRecord) else (named[0], named[1], named[2])
 
-    return _rows(stream, row)
+    return rows_of_lines(stream, row)
 
 
 def value_at(record: object, path: str) -> object:
@@ -171,7 +190,7 @@ def value_at(record: object, path: str) -> object:
     return record
 
 
-def _rows(stream: IO[bytes], row: Callable[[str, int], Row | BadRecord | None]) -> Read:
+def rows_of_lines(stream: IO[bytes], row: Callable[[str, int], Row | BadRecord | None]) -> Read:
     """Columns of lines, by a function of one line."""
     held: list[Row] = []
     for number, line in enumerate(lines(stream), start=1):

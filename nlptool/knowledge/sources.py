@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from nlptool.errors import DataError
-from nlptool.knowledge import countryinfo, readers
+from nlptool.knowledge import countryinfo, readers, triple_formats
 from nlptool.knowledge.readers import Columns
 from nlptool.manifests import os_error_text
 from nlptool.text import readers as text_readers
@@ -22,7 +22,11 @@ from nlptool.text.sources import File
 
 Follow = Callable[[int], None]
 OPENKE = {"train": "train2id.txt", "validation": "valid2id.txt", "test": "test2id.txt"}
-JSON = (".jsonl", ".ndjson", ".json")
+SUFFIXES = {
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
+    **dict.fromkeys((".nt", ".nq"), "ntriples"),
+    ".csv": "csv",
+}
 
 
 class Layout(NamedTuple):
@@ -75,13 +79,19 @@ def openke_files(names: tuple[str, ...]) -> dict[str, File]:
 def triples(file: File, layout: Layout, tally: ReadTally, follow: Follow) -> Iterator[Columns]:
     """The triples of one file, some thousand at a time."""
     suffixes = [suffix.lower() for suffix in file.path.suffixes]
-    format_ = layout.format or ("jsonl" if any(suffix in JSON for suffix in suffixes) else "tsv")
+    format_ = layout.format or next((SUFFIXES[suffix] for suffix in suffixes if suffix in SUFFIXES), "tsv")
 
     def read(stream: IO[bytes]) -> readers.Read:
         if format_ == "jsonl":
             return readers.read_jsonl(stream, layout.fields)
         if format_ == "conceptnet":
             return readers.read_conceptnet(stream, layout.language)
+        if format_ == "csv":
+            return triple_formats.read_csv(stream, layout.columns)
+        if format_ == "ntriples":
+            return triple_formats.read_ntriples(stream)
+        if format_ == "wikidata":
+            return triple_formats.read_wikidata(stream)
         return readers.read_tsv(stream, layout.columns)
 
     yield from _followed(file, read, tally, follow)

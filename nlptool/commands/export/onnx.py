@@ -224,13 +224,13 @@ def _read(options: ExportOptions, model: Exported, source: Path, settings: dict[
     longest = model.backbone.config.max_positions
     encoded: list[tuple[list[int], list[int]]] = []
     labels: list[int] = []
-    for row in islice(
-        input_rows.read(options.rows, default="lines", texts=options.columns[:1] or ("text",)), ROWS
-    ):
+    texts = options.columns or ("text",)
+    form = input_rows.format_of(options.rows, default="lines", texts=texts)
+    for row in islice(input_rows.read(options.rows, form, texts=texts[:1]), ROWS):
         if isinstance(row, DataError):
             raise row
-        texts = [tokenizer.encode(row.text(column)) for column in options.columns or ("text",)]
-        encoded.append(_framed(texts, tokenizer, model, longest))
+        ids = [tokenizer.encode(row.text(column)) for column in texts]
+        encoded.append(_framed(ids, tokenizer, model, longest))
         if options.label is not None:
             label = row.get(options.label)
             if label not in names and not (isinstance(label, int) and 0 <= label < len(names)):

@@ -26,7 +26,7 @@ from nlptool.tasks.labelled import LabelledSource
 from nlptool.tasks.predictions import compute_logits
 from nlptool.tasks.task_record import read_task_record
 from nlptool.text.store import Split
-from nlptool.text.tabular import has_rows
+from nlptool.text.tabular import of_rows
 from nlptool.train import distributed
 from nlptool.train.interrupts import SignalHandler
 
@@ -39,7 +39,7 @@ def can_read(model: Path, options: ExportOptions) -> bool:
     """Whether a task reads the rows: the model has one, they are no plain lines, and no columns are named."""
     assert options.rows is not None
     record = None if options.names_columns else read_task_record(model)
-    return record is not None and has_rows(options.rows, columns=record.task.conll)
+    return record is not None and of_rows(Path(options.rows), columns=record.task.conll) is not None
 
 
 class TaskRows:

@@ -29,14 +29,15 @@ class TripleSource(RecipeBlock):
     )
     validation: Paths = Field((), description="triples to evaluate on while embeddings are trained")
     test: Paths = Field((), description="triples to test embeddings on")
-    format: Literal["tsv", "openke", "conceptnet", "jsonl"] | None = Field(
+    format: Literal["tsv", "csv", "openke", "conceptnet", "jsonl", "ntriples", "wikidata"] | None = Field(
         None,
-        description="tsv: three fields a line, tabs between them; openke: a folder with entity2id.txt, "
+        description="tsv: three fields a line, tabs between them; csv: commas or semicolons; both may have a header; "
+        "ntriples: also N-Quads; wikidata: its JSON dump; openke: a folder with entity2id.txt, "
         "relation2id.txt, train2id.txt, and valid2id.txt and test2id.txt where there are; conceptnet: assertions in "
         "CSV; by the suffix, else tsv, when not given",
     )
     columns: tuple[Column, Column, Column] = Field(
-        ("head", "relation", "tail"), description="tsv: what the fields of a line are"
+        ("head", "relation", "tail"), description="tsv and csv: what the fields of a line are"
     )
     fields: tuple[str, str, str] = Field(
         ("head", "relation", "tail"),
@@ -71,7 +72,11 @@ class TripleSource(RecipeBlock):
 
     def idle(self) -> dict[str, str]:
         """Keys of one format alone."""
-        of = {"columns": "tsv", "fields": "jsonl", "language": "conceptnet"}
+        of = {
+            "columns": "csv" if self.format == "csv" else "tsv",
+            "fields": "jsonl",
+            "language": "conceptnet",
+        }
         if self.format is None and not self.package:
             return {}
         shown = self.package or self.format

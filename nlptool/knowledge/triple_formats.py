@@ -1,0 +1,139 @@
+"""Readers of triples in formats that other programs write: CSV, N-Triples, the JSON dumps of Wikidata."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+from nlptool.formatting import counted
+from nlptool.knowledge.readers import COLUMNS, Columns, Read, Row, header_order, rows_of_lines
+from nlptool.text.lines import RECORD, lines
+from nlptool.text.records import BadRecord
+
+TERM = r"(?:<([^<>\"{}|^`\\\s]*)>|(_:\S+))"
+TRIPLE = re.compile(
+    rf'^\s*{TERM}\s*<([^<>\s]*)>\s*(?:{TERM}|"(?:[^"\\]|\\.)*"\S*)\s*(?:<[^<>\s]*>\s*)?\.\s*(?:#.*)?$'
+)
+WIKIDATA = re.compile(r"http://www\.wikidata\.org/(?:entity|prop/direct)/([A-Z]\d+)")
+HEADER = "name the columns in the first line: head, relation, tail"
+
+
+def read_csv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
+    """Comma-separated values, quoted where needed; semicolons or tabs if the first line has no comma.
+
+    A header names the columns, in any order and among others; without one `columns` does.
+    """
+    csv.field_size_limit(RECORD)
+    order, held = list[int](), list[Row]()
+    bad, text = list[BadRecord](), lines(stream)
+
+    def good() -> Iterator[str]:
+        for line in text:
+            if isinstance(line, BadRecord):
+                bad.append(line)
+            yield line if isinstance(line, str) else "\n"
+
+    first = next(source := good(), "")
+    separator = next((sign for sign in ",;\t" if sign in first), ",")
+    rows = csv.reader(_chain(first, source), delimiter=separator, strict=True)
+    while True:
+        number = rows.line_num + 1
+        try:
+            values = next(rows, None)
+        except csv.Error as error:
+            yield BadRecord(number, "broken CSV", f"broken CSV ({error})", "check the quotation marks")
+            continue
+        while bad:
+            yield bad.pop()._replace(line=number)
+        if values is None:
+            break
+        if not order:
+            order = header_order(values)
+            if order:
+                continue
+            order = [columns.index(name) for name in COLUMNS]
+        if not values:
+            continue
+        row = _picked(values, order, number)
+        if isinstance(row, BadRecord):
+            yield row
+        else:
+            held.append(row)
+    yield Columns(*([row[at] for row in held] for at in range(3)))
+
+
+def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from rest
+
+
+def _picked(values: Sequence[str], order: Sequence[int], line: int) -> Row | BadRecord:
+    if len(values) <= max(order) or (len(values) != 3 and sorted(order) == [0, 1, 2]):
+        found = f"{counted(len(values), 'fields')}; three are expected"
+        return BadRecord(line, "not three fields", found, HEADER)
+    head, relation, tail = (values[place].strip() for place in order)
+    if not (head and relation and tail):
+        return BadRecord(line, "empty field", "a field is empty", "mend or remove the line")
+    return head, relation, tail
+
+
+def read_ntriples(stream: IO[bytes]) -> Read:
+    """N-Triples or N-Quads; statements about literals, such as labels, are skipped. Wikidata: Q42, not the address."""
+
+    def row(text: str, line: int) -> Row | BadRecord | None:
+        if text.lstrip().startswith("#"):
+            return None
+        found = TRIPLE.match(text)
+        if found is None:
+            what = "<subject> <predicate> <object> . is expected"
+            return BadRecord(line, "no statement", what, "mend the line, or name another source.format")
+        head, relation, tail = found[1] or found[2], found[3], found[4] or found[5]
+        return None if tail is None else (_short(head), _short(relation), _short(tail))
+
+    return rows_of_lines(stream, row)
+
+
+def _short(name: str) -> str:
+    found = WIKIDATA.fullmatch(name)
+    return found[1] if found else name
+
+
+def read_wikidata(stream: IO[bytes]) -> Read:
+    """A JSON dump of Wikidata: an entity a line, within an array. Each statement whose value is an entity is a triple.
+
+    Deprecated statements are skipped.
+    """
+    held = list[Row]()
+    for number, line in enumerate(lines(stream), start=1):
+        if isinstance(line, BadRecord):
+            yield line._replace(line=number)
+            continue
+        text = line.strip().removesuffix(",")
+        if text in ("", "[", "]"):
+            continue
+        try:
+            entity = json.loads(text)
+            held += _statements(entity)
+        except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+            found = "an entity with id and claims, on a line by itself, is expected"
+            yield BadRecord(
+                number, "no entity", found, "name a JSON dump of Wikidata, or another source.format"
+            )
+            continue
+        if len(held) >= 10_000:
+            yield Columns(*([row[at] for row in held] for at in range(3)))
+            held = []
+    yield Columns(*([row[at] for row in held] for at in range(3)))
+
+
+def _statements(entity: dict[str, Any]) -> Iterator[Row]:
+    claims = entity["claims"]
+    for relation, several in claims.items() if claims else ():  # an empty object is dumped as an array
+        for statement in several:
+            snak = statement["mainsnak"]
+            if statement.get("rank") == "deprecated" or snak["snaktype"] != "value":
+                continue
+            if snak["datavalue"]["type"] == "wikibase-entityid":
+                value = snak["datavalue"]["value"]
+                yield entity["id"], relation, value.get("id") or f"Q{value['numeric-id']}"
