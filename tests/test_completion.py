@@ -1,6 +1,7 @@
 """What shells complete, and help on commands and keys."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,9 @@ FILES_OF_TASKS = ("tasks/", "prompted-tasks/", "suites/", "experiments/")
 
 
 def completed(line: str, shell: str = "bash") -> list[str]:
-    return list(reply(shell, line, typer.main.get_command(app)))
+    """The words that fit, without the line that stands for files."""
+    found = list(reply(shell, line, typer.main.get_command(app)))
+    return found[1:] if found[:1] in (["/"], ["/\t"]) else found
 
 
 def test_every_shipped_recipe_is_completed_behind_the_command_that_carries_it_out():
@@ -50,6 +53,9 @@ def test_every_shipped_recipe_is_completed_behind_the_command_that_carries_it_ou
         ("nlptool pretrain-sop demo/albert model.sh", ["model.share="]),
         ("nlptool compare demo/bert demo/elec", ["demo/electra"]),
         ("nlptool compare demo/bert demo/electra train.bu", ["train.budget="]),
+        ("nlptool compare demo/bert demo/electra --vary train.bu", ["train.budget="]),
+        ("nlptool compare demo/bert --vary train.schedule=cos", ["cosine"]),
+        ("nlptool compare --vary train.bu", []),
         ("nlptool plan demo/gpt2 model.hea", ["model.heads="]),
         ("nlptool finetune demo/finetune task=glue/sst", ["glue/sst2"]),
         ("nlptool export runs/x --to ", ["hf", "onnx", "openke", "pykeen"]),
@@ -67,6 +73,23 @@ def test_every_shipped_recipe_is_completed_behind_the_command_that_carries_it_ou
 )
 def test_what_fits_is_offered(line: str, words: list[str]):
     assert completed(line) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "files"),
+    [
+        ("nlptool pretrain-mlm demo/b", True),
+        ("nlptool finetune demo/finetune task=demo/", True),
+        ("nlptool pretrain-mlm demo/bert train.schedule=cos", False),
+        ("nlptool pretrain-mlm demo/bert tr", False),
+        ("nlptool pretrain", False),
+    ],
+)
+def test_files_are_offered_beside_the_names_that_they_may_stand_for(line: str, files: bool):
+    group = typer.main.get_command(app)
+    assert (next(reply("bash", line, group)) == "/") is files
+    assert (next(reply("zsh", line, group)) == "/\t") is files
+    assert "/\t" not in list(reply("fish", line, group))
 
 
 def test_options_are_those_of_the_command():
@@ -123,6 +146,86 @@ COMP_LINE={line!r}; COMP_POINT={len(line)}; _nlptool; echo "${{COMPREPLY[*]}}"; 
         "train.schedule=",
         "complete -o default -F _nlptool nlptool",
     ]
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of files, where `nlptool completion` prints a script, and for any line what `reply` holds."""
+    for shell, text in SCRIPTS.items():
+        (tmp_path / f"bin-{shell}").write_text(text)
+    (tmp_path / "bin").mkdir()
+    nlptool = tmp_path / "bin/nlptool"
+    nlptool.write_text(f"#!/bin/sh\n[ $# -gt 2 ] && exec cat {tmp_path}/reply\nexec cat {tmp_path}/bin-$2\n")
+    nlptool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    work = tmp_path / "work"
+    (work / "data").mkdir(parents=True)
+    (work / "문장 하나.yaml").touch()
+    monkeypatch.chdir(work)
+    return tmp_path
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_bash_offers_files_beside_names_and_quotes_them(fake: Path):
+    (fake / "reply").write_text("/\ndemo/bert\n")
+    script = """source <(nlptool completion bash); compopt() { :; }; COMP_LINE="nlptool x "; COMP_POINT=10
+_nlptool nlptool ''; printf '%s\\n' "${COMPREPLY[@]}" """
+    words = ["bash", "-c", script]
+    utf8 = os.environ | {"LC_ALL": "C.UTF-8"}
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=utf8)
+    assert sorted(done.stdout.splitlines()) == ["data/", "demo/bert", "문장\\ 하나.yaml"]
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish")
+def test_fish_completes_what_is_replied_and_files(fake: Path):
+    (fake / "reply").write_text("demo/bert\ta small one\ndata=\tx\n")
+    script = "nlptool completion fish | source; complete -C 'nlptool x d'"
+    words = ["fish", "--no-config", "-c", script]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["data/", "data=\tx", "demo/bert\ta small one"]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh")
+@pytest.mark.parametrize(
+    ("reply", "typed", "line"),
+    [
+        ("train.lr=\tpeak rate\n", "nlptool x tr", "nlptool x train.lr="),
+        ("glue/sst2\t\n", "nlptool x task=gl", "nlptool x task=glue/sst2 "),
+        ("a:b\ta: meaning\n", "nlptool x a", "nlptool x a:b "),
+        ("", "nlptool x store=문", "nlptool x store=문장\\ 하나.yaml "),
+        ("/\t\ndemo/bert\t\n", "nlptool x da", "nlptool x data/"),
+    ],
+)
+def test_zsh_completes_at_its_prompt(fake: Path, reply: str, typed: str, line: str):
+    import pty
+    import time
+
+    (fake / "reply").write_text(reply)
+    (fake / ".zshrc").write_text(
+        "autoload -Uz compinit; compinit -u -D; source <(nlptool completion zsh)\n"
+        f'show() {{ print -rn -- "$BUFFER" > {fake}/shown.new; mv {fake}/shown.new {fake}/shown }}\n'
+        "zle -N show; bindkey '^X' show\n"
+        f"touch {fake}/ready\n"
+    )
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ |= {"ZDOTDIR": str(fake), "LC_ALL": "C.UTF-8", "TERM": "xterm"}
+        try:
+            os.execvp("zsh", ["zsh", "-d", "-i"])
+        finally:
+            os._exit(127)
+    try:
+        for name, keys in (("ready", f"{typed}\t\x18"), ("shown", "\x03exit\r")):
+            until = time.monotonic() + 60
+            while not (fake / name).exists():
+                assert time.monotonic() < until, name
+                time.sleep(0.02)
+            os.write(terminal, keys.encode())
+    finally:
+        os.close(terminal)
+        os.waitpid(child, 0)
+    assert (fake / "shown").read_text() == line
 
 
 def test_help_is_that_of_the_command(capsys: pytest.CaptureFixture[str]):

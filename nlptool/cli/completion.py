@@ -1,7 +1,8 @@
 """Shell completion of commands, options, recipes, and the keys of recipes with their values.
 
 `nlptool completion SHELL` prints a short script; at each press of the tab key it calls `nlptool completion SHELL
---line LINE` for the matching words, one a line.
+--line LINE` for the matching words, one a line. A line `/` before them stands for files, which shells find and quote
+themselves; where no word matches they complete files, too.
 """
 
 import shlex
@@ -25,9 +26,16 @@ SCRIPTS = {
     "bash": """\
 # nlptool completion bash > ~/.local/share/bash-completion/completions/nlptool
 _nlptool() {
-    local IFS=$'\\n'
+    local IFS=$'\\n' file
     COMPREPLY=($(nlptool completion bash --line "${COMP_LINE:0:COMP_POINT}" 2>/dev/null))
-    if [[ ${#COMPREPLY[@]} -gt 0 && ${COMPREPLY[0]} == *[.=] ]]; then compopt -o nospace; fi
+    if [[ ${#COMPREPLY[@]} -gt 0 && ${COMPREPLY[0]} == / ]]; then
+        COMPREPLY=("${COMPREPLY[@]:1}")
+        for file in $(compgen -f -- "$2"); do
+            if [[ -d $file ]]; then file+=/; fi
+            COMPREPLY+=("$(printf %q "$file")")
+        done
+    fi
+    if [[ ${#COMPREPLY[@]} -gt 0 && ${COMPREPLY[0]} == *[.=/] ]]; then compopt -o nospace; fi
 }
 complete -o default -F _nlptool nlptool
 """,
@@ -36,18 +44,22 @@ complete -o default -F _nlptool nlptool
 # nlptool completion zsh > a folder of $fpath, as _nlptool; or: source <(nlptool completion zsh)
 _nlptool() {
     local -a whole open
-    local word
+    local word meaning files
     [[ $PREFIX == *=* ]] && compset -P '*='
     for word in "${(@f)$(nlptool completion zsh --line "$LBUFFER" 2>/dev/null)}"; do
-        case ${word%%$'\\t'*} in
+        meaning=${word#*$'\\t'}
+        word=${${word%%$'\\t'*}//:/\\\\:}
+        case $word in
             '') ;;
-            *[.=]) open+=("${${word%%$'\\t'*}//:/\\\\:}:${word#*$'\\t'}") ;;
-            *) whole+=("${${word%%$'\\t'*}//:/\\\\:}:${word#*$'\\t'}") ;;
+            /) files=1 ;;
+            *[.=]) open+=("$word${meaning:+:$meaning}") ;;
+            *) whole+=("$word${meaning:+:$meaning}") ;;
         esac
     done
     (( $#whole + $#open )) || { _files; return }
     (( $#open )) && _describe 'nlptool' open -S ''
     (( $#whole )) && _describe 'nlptool' whole
+    [[ -n $files ]] && _files
 }
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _nlptool "$@"; else compdef _nlptool nlptool; fi
 """,
@@ -57,6 +69,7 @@ complete -c nlptool -a '(nlptool completion fish --line (commandline -cp | strin
 """,
 }
 MEANING = 70  # characters
+FILES = "/"
 OF_ANY_RECIPE = ("plan", "compare", "inspect", "verify-resume")
 """Commands that accept recipes of other commands."""
 
@@ -68,6 +81,8 @@ def reply(shell: str, line: str, group: Any) -> Iterator[str]:
     key, equals, _ = current.partition("=")
     # the other shells replace only the part after =
     whole = f"{key}=" if shell == "fish" and equals else ""
+    if FILES in found and shell == "fish":  # which offers files by itself
+        found = {word: meaning for word, meaning in found.items() if word != FILES}
     for word, meaning in found.items():
         yield word if shell == "bash" else f"{whole}{word}\t{meaning.partition(';')[0][:MEANING]}"
 
@@ -98,6 +113,8 @@ def candidates(group: Any, before: list[str], current: str) -> Candidates:
             option = next((one for one in _options(command) if word in one.opts and not one.is_flag), None)
         else:
             arguments.append(word)
+    if option is not None and "--vary" in option.opts:
+        return _keys(path, next(iter(arguments), None), current, end="=") if arguments else {}
     if option is not None:
         return _fitting(_choices(option), current)
     if current.startswith("-"):
@@ -129,12 +146,12 @@ def _argument(group: Any, command: str, before: list[str], current: str) -> Cand
     if command not in named and command not in OF_ANY_RECIPE:
         return {}
     fit = {
-        name: f"nlptool {of}"
+        name: f"nlptool {of}" * (of != command)
         for name, of in catalog.commands().items()
         if (of == command or command in OF_ANY_RECIPE) and name.startswith(current)
     }
     if not before or (command == "compare" and current and fit):
-        return fit
+        return _or_files(fit)
     recipe = next((word for word in before if not is_change(word)), None)
     return _keys(command, recipe, current, end="=")
 
@@ -156,7 +173,8 @@ def _keys(command: str, recipe: str | None, current: str, *, end: str) -> Candid
     offered = list(keys(schema, data, spec.name))
     name, equals, value = current.partition("=")
     if equals:
-        return _fitting({one: "" for key in offered if key.path == name for one in key.values()}, value)
+        fit = _fitting({one: "" for key in offered if key.path == name for one in key.values()}, value)
+        return _or_files(fit) if any("/" in one for one in fit) else fit
     sign = "~" * current.startswith("~")
     typed = name.removeprefix("~")
     found: dict[str, str] = {}
@@ -165,6 +183,11 @@ def _keys(command: str, recipe: str | None, current: str, *, end: str) -> Candid
             word, meaning = _up_to_dot(key, typed, "" if sign else end)
             found.setdefault(sign + word, meaning)
     return found
+
+
+def _or_files(names: Candidates) -> Candidates:
+    """Names of what comes with nlptool, in whose place a file of one's own may stand."""
+    return {FILES: "", **names} if names else names
 
 
 def _up_to_dot(key: Key, typed: str, end: str) -> tuple[str, str]:
