@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nlptool.data.batch_threads import for_each_batch
 from nlptool.errors import DataError, UsageError
 from nlptool.models import huggingface
 from nlptool.models.base import Encoder, Inputs
@@ -20,7 +21,7 @@ from nlptool.text.row_template import RowTemplate
 from nlptool.text.tokenizer import Tokenizer
 
 Pooling = Literal["cls", "mean", "last"]
-TOKENS = {"cpu": 8192, "cuda": 65_536}
+TOKENS = {"cpu": 4096, "cuda": 65_536}
 """Most tokens of a batch, padding included, by device."""
 
 
@@ -85,17 +86,22 @@ class Embedder:
             raise DataError("an empty text, and the tokenizer has no end of text to stand for it")
         return rows, sum(len(ids) > room for ids in every)
 
-    @torch.inference_mode()
     def vectors(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """The embedding of each row of ids, [N, D]. Rows of similar length share a batch."""
         found = np.empty((len(rows), self.width), np.float32)
         order = sorted(range(len(rows)), key=lambda at: -len(rows[at]))
         most, begin = TOKENS[self.device.type], 0
+        batches: list[list[int]] = []
         while begin < len(order):
             size = self.batch_size or max(1, most // len(rows[order[begin]]))
-            batch = order[begin : begin + size]
-            found[batch] = self._pooled([rows[at] for at in batch]).float().cpu().numpy()
+            batches.append(order[begin : begin + size])
             begin += size
+
+        def read(number: int) -> None:
+            batch = batches[number]
+            found[batch] = self._pooled([rows[at] for at in batch]).float().cpu().numpy()
+
+        for_each_batch(read, len(batches), self.device)
         return found
 
     def _pooled(self, rows: Sequence[Sequence[int]]) -> Tensor:

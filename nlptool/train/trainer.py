@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nlptool.data.batch_threads import for_each_batch
 from nlptool.data.batches import Batch, BatchSource
 from nlptool.errors import Preempted
 from nlptool.train.config import TrainConfigBase
@@ -209,7 +210,6 @@ def held_out(
     )
 
 
-@torch.no_grad()
 def predictions(
     module: nn.Module,
     predict: Callable[[Batch], Tensor],
@@ -229,11 +229,14 @@ def predictions(
     training = module.training
     module.eval()
     gathered = torch.zeros(shape, dtype=torch.float64, device=world.device)
-    for index in range(number):
+
+    def answer(index: int) -> None:
         for batch in batches.get(index):
             with torch.autocast(world.device.type, torch.bfloat16, enabled=precision == "bf16"):
                 outputs = predict(batch.to(world.device))
             gathered[batch["row"].to(world.device)] = outputs.double()
+
+    for_each_batch(answer, number, world.device)
     (stopping,) = world.sum([interrupts.arrived])
     if stopping:
         raise Preempted(f"stopped by {interrupts.name or 'a signal to another rank'}")

@@ -28,7 +28,7 @@ class EmbedOptions:
     skip: bool = False
     """Whether invalid rows are skipped."""
     batch_size: int | None = None
-    """Texts of a batch; None: as many as have 8,192 tokens, on a GPU 65,536."""
+    """Texts of a batch; None: as many as have 4,096 tokens, on a GPU 65,536."""
 
     def check(self) -> None:
         """Raise UsageError for incompatible options."""

@@ -43,7 +43,7 @@ class PredictOptions(NamedTuple):
     explain: bool = False
     """Whether to explain each answer."""
     batch_size: int | None = None
-    """Rows of a batch; None: as many as have 8,192 tokens, on a GPU 65,536."""
+    """Rows of a batch; None: as many as have 4,096 tokens, on a GPU 65,536."""
 
 
 def resolve(options: PredictOptions) -> list[str]:

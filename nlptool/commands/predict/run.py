@@ -28,7 +28,7 @@ from nlptool.train.interrupts import SignalHandler
 
 EXPLAINED = 32
 """Rows explained at once."""
-ROWS, TOKENS = 512, {"cpu": 8192, "cuda": 65_536}
+ROWS, TOKENS = 512, {"cpu": 4096, "cuda": 65_536}
 """Most rows of a batch, and most tokens by device."""
 
 
