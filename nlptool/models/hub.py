@@ -136,7 +136,7 @@ def _downloaded(name: str, found: str, files: Sequence[str]) -> Path:
 
 def _id_of_tokenizer(name: str) -> str | None:
     """As `_id`; a name with a tokenizer file's suffix is a path."""
-    return None if Path(name).suffix in (".json", ".txt") else _id(name)
+    return None if Path(name).suffix in (".json", ".txt", ".model") else _id(name)
 
 
 def _id(name: str) -> str | None:

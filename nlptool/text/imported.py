@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from nlptool.atomic_files import read_bytes
 from nlptool.errors import DataError
 from nlptool.formatting import percent
+from nlptool.text import sentencepiece_model
 from nlptool.text.classes import (
     AS_IT_IS,
     CLASSES,
@@ -43,10 +44,10 @@ CODE = {  # classes written in Python, which no tokenizer.json represents
     "BioGpt": "splits words with Moses", "CTRL": "is Python code", "Canine": "reads characters", "ByT5": "reads bytes",
     "RoCBert": "is Python code", "Esm": "is Python code", "ProphetNet": "is Python code", "Tapas": "reads tables",
 }  # fmt: skip
-SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model")
+SENTENCEPIECE = ".model"
 TRAIN = "train one on your own text: nlptool tokenize ... ~tokenizer.load"
 CONVERT = (
-    'convert it where transformers is installed: python -c "from transformers import AutoTokenizer; '
+    'convert it where transformers and sentencepiece are installed: python -c "from transformers import AutoTokenizer; '
     "AutoTokenizer.from_pretrained('{}').save_pretrained('NEW')\", then name NEW"
 )
 FEW, MANY = 0.01, 0.1  # shares of unreachable tokens: by chance, and with a wrong default
@@ -63,13 +64,17 @@ class Imported(NamedTuple):
 
 
 def read(path: Path) -> Imported:
-    """Read a Hugging Face folder, a tokenizer.json, a WordPiece vocab.txt, or GPT-2's vocab.json beside its merges.txt.
+    """Read a Hugging Face folder, a tokenizer.json, a WordPiece vocab.txt, GPT-2's vocab.json beside its merges.txt, or
+    a SentencePiece model, whose ids are those of SentencePiece.
 
     Raises DataError where there is no tokenizer, or its ids would differ from transformers'; ValueError, KeyError
     and the errors of `tokenizers` for a damaged file.
     """
     folder = path if path.is_dir() else path.parent
     found = found_in(path)
+    if found.is_file() and found.suffix == SENTENCEPIECE:
+        content = sentencepiece_model.content(read_bytes(found))
+        return Imported(content, _special({}, content, None), MAX_LENGTH)
     if not found.is_file() or (found.name not in FILES and found.suffix not in (".json", ".txt")):
         raise _none(path, folder)
     config = _config(folder)
@@ -106,7 +111,8 @@ def _class(folder: Path, found: Path, config: dict[str, Any]) -> tuple[str | Non
     if "auto_map" in config and "AutoTokenizer" in str(config["auto_map"]):
         raise DataError(
             f"{folder}: its tokenizer is Python code of its own (auto_map in tokenizer_config.json), which is not run",
-            hint="if tokenizer.json is all of it, remove auto_map and set tokenizer_class to PreTrainedTokenizerFast",
+            hint="if tokenizer.json is all of it, remove auto_map and set tokenizer_class to PreTrainedTokenizerFast; "
+            "a SentencePiece model (*.model) can be named by itself",
         )
     short = (name or "").removesuffix("Fast").removesuffix("Tokenizer")
     if short in CODE:
@@ -234,11 +240,13 @@ def _special(config: dict[str, Any], content: Content, kind: TokenizerClass | No
 def _none(path: Path, folder: Path) -> DataError:
     """The error for a folder without a readable file, with how to convert its files."""
     there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
-    for name in SENTENCEPIECE:
-        if name in there and (path.is_dir() or path.name == name):
-            return DataError(
-                f"{folder / name}: a SentencePiece model by itself is not read", hint=CONVERT.format(folder)
-            )
+    models = sorted(name for name in there if name.endswith(SENTENCEPIECE))
+    if models and path.is_dir():
+        return DataError(
+            f"{folder / models[0]}: a SentencePiece model; what its class does besides, no file here says",
+            hint="for the ids of SentencePiece itself, name the file; for those of the class, "
+            + CONVERT.format(folder),
+        )
     if {"encoder.json", "vocab.bpe"} & there:
         return DataError(
             f"{folder}: OpenAI's names of files are not read",
@@ -246,7 +254,8 @@ def _none(path: Path, folder: Path) -> DataError:
         )
     return DataError(
         f"{path}: no tokenizer here",
-        hint="name a folder with tokenizer.json, vocab.txt or vocab.json, or one of these files",
+        hint="name a folder with tokenizer.json, vocab.txt or vocab.json, one of these files, or a SentencePiece model "
+        "(*.model)",
     )
 
 

@@ -161,7 +161,7 @@ def test_a_default_that_makes_nonsense_of_a_vocabulary_is_refused(tmp_path: Path
 @pytest.mark.parametrize(
     ("files", "message", "hint"),
     [
-        ({"spiece.model": ""}, r"spiece\.model: a SentencePiece model by itself is not read", "save_pretrained"),
+        ({"spiece.model": ""}, r"spiece\.model: a SentencePiece model; what its class does", "name the file"),
         ({"encoder.json": "{}", "vocab.bpe": ""}, "OpenAI's names of files", "rename encoder.json to vocab.json"),
         ({"vocab.txt": "", "tokenizer_config.json": json.dumps(config("BertJapanese"))}, "MeCab", "train one"),
         ({"vocab.txt": "", "tokenizer_config.json": json.dumps(config("MPNet"))}, "of a MPNetTokenizer", "convert"),

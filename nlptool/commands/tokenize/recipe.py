@@ -37,8 +37,8 @@ class Tokenizer(RecipeBlock):
     )
     load: str | None = Field(
         None,
-        description="in place of training: a token store, a Hugging Face folder or hub id, a tokenizer.json or a "
-        "vocab.txt",
+        description="in place of training: a token store, a Hugging Face folder or hub id, a tokenizer.json, a "
+        "vocab.txt or a spiece.model",
     )
 
     extend: str | None = Field(
