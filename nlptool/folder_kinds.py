@@ -1,5 +1,6 @@
 """Describes the kind of a folder that a command does not accept. Nothing heavy here."""
 
+import re
 from pathlib import Path
 
 from nlptool.atomic_files import read_json
@@ -7,6 +8,8 @@ from nlptool.errors import DataError
 
 HELD = 4  # number of a folder's files named in a message
 RUNS = {"models": "prompt", "task": "finetune or distill-task", "objective": "pretraining or distill"}
+PICKLE = re.compile(r"\.(pt|pth|ckpt)$|^pytorch_model.*\.bin$")
+NO_TEXT = re.compile(r"config|^(vocab|dict|merges|tokenizer|special_tokens|README)\b|_map\.json$")
 TEXT = (".txt", ".jsonl", ".json", ".csv", ".tsv", ".parquet", ".gz", ".xz", ".zst", ".bz2")
 
 
@@ -21,7 +24,8 @@ def describe(path: Path) -> str:
     if not path.exists():
         return "nothing is there"
     if not path.is_dir():
-        return "that is a file"
+        beside = (path.parent / "config.json").exists()
+        return f"that is a file; name its folder, {path.parent}" if beside else "that is a file"
     if (path / "store.json").exists():
         return "that is a token store, which the pretraining commands read: store=" + str(path)
     if (path / "graph.json").exists():
@@ -40,15 +44,31 @@ def describe(path: Path) -> str:
         return f"that is a checkpoint; nlptool export RUN --checkpoint {path.name} makes a model of it"
     if (path / "recipe.yaml").exists():
         return _of_run(path)
-    held = sorted(one.name for one in path.iterdir())
+    held = sorted(one.name for one in path.iterdir() if not one.name.startswith("."))
     if not held:
         return "that folder is empty"
     names = ", ".join(held[:HELD]) + (", ..." if held[HELD:] else "")
-    text = next((name for name in held if name.endswith(TEXT)), None)
-    files = (
-        "" if text is None else f"; nlptool tokenize reads text: source.files='{path}/*{Path(text).suffix}'"
-    )
-    return f"that folder holds {names}{files}"
+    return f"that folder holds {names}{_of_others(path, held)}"
+
+
+def _of_others(path: Path, held: list[str]) -> str:
+    """What to do with the files of another program: weights that are not read, or text."""
+    if any(".ckpt" in name and name.endswith(".index") for name in held):
+        return (
+            "; a TensorFlow checkpoint is not read, transformers 4 converts one of BERT, ALBERT or ELECTRA, and "
+            "save_pretrained writes the folder"
+        )
+    if pickles := [name for name in held if PICKLE.search(name)]:
+        return (
+            f"; {pickles[0]} is a pickle, which can run any program and is not read: load it where it was written, "
+            "into a model of transformers, whose save_pretrained writes the folder"
+        )
+    texts = [name for name in held if name.endswith(TEXT) and not NO_TEXT.search(name)]
+    suffixes = {Path(name).suffix for name in texts}
+    if not texts:
+        return ""
+    files = path if len(suffixes) > 1 else f"'{path}/*{suffixes.pop()}'"
+    return f"; nlptool tokenize reads text: source.files={files}"
 
 
 def _of_run(path: Path) -> str:

@@ -12,7 +12,18 @@ from nlptool.cli import main
 def folders(tmp_path: Path, tiny_store: Path) -> dict[str, Path]:
     """One of each kind, as far as it tells what it is."""
     made = {
-        name: tmp_path / name for name in ("corpus", "empty", "stopped", "asked", "model", "step-00000001")
+        name: tmp_path / name
+        for name in (
+            "corpus",
+            "empty",
+            "stopped",
+            "asked",
+            "model",
+            "step-00000001",
+            "tensorflow",
+            "nanogpt",
+            "mix",
+        )
     }
     for path in made.values():
         path.mkdir()
@@ -22,6 +33,12 @@ def folders(tmp_path: Path, tiny_store: Path) -> dict[str, Path]:
     (made["asked"] / "recipe.yaml").write_text("tasks: [blimp]\nmodels: [a]\n")
     (made["model"] / "config.json").write_text("{}")
     (made["step-00000001"] / "model.safetensors").write_bytes(b"")
+    for name in ("bert_config.json", "model.ckpt-100.index", "vocab.txt"):
+        (made["tensorflow"] / name).touch()
+    for name in ("ckpt.pt", "train.txt"):
+        (made["nanogpt"] / name).touch()
+    for name in (".DS_Store", "a.csv", "b.txt", "train.bin"):
+        (made["mix"] / name).touch()
     return made | {"store": tiny_store, "gone": tmp_path / "gone"}
 
 
@@ -34,6 +51,9 @@ WORDS = {
     "step-00000001": "a checkpoint; nlptool export RUN --checkpoint step-00000001",
     "store": "a token store, which the pretraining commands read",
     "gone": "nothing is there",
+    "tensorflow": "holds bert_config.json, model.ckpt-100.index, vocab.txt; a TensorFlow checkpoint is not read",
+    "nanogpt": "holds ckpt.pt, train.txt; ckpt.pt is a pickle",
+    "mix": "holds a.csv, b.txt, train.bin; nlptool tokenize reads text: source.files=/",
 }
 
 
@@ -62,6 +82,11 @@ def test_no_command_takes_a_token_store_for_a_run_or_a_model(
     assert main([word.format(folders["store"]) for word in command]) == 2
     assert WORDS["store"] in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "new").exists()
+
+
+def test_a_file_of_a_model_is_told_with_its_folder(folders: dict[str, Path]):
+    (weights := folders["model"] / "model.safetensors").touch()
+    assert folder_kinds.describe(weights) == f"that is a file; name its folder, {folders['model']}"
 
 
 def test_a_run_is_no_token_store(folders: dict[str, Path], tmp_path: Path, capsys):

@@ -52,7 +52,8 @@ def format_of(
     path = Path(name)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "no such file"
-        raise UsageError(f"{name}: {what}", hint="name a file of rows or lines; - is standard input")
+        text = "; a text goes behind --text" if " " in name else ""
+        raise UsageError(f"{name}: {what}", hint=f"name a file of rows or lines; - is standard input{text}")
     found = given or SUFFIXES.get(_suffixes(path)[0]) or default
     if found == "lines" and not given and texts:
         file = File(path, "text", _suffixes(path)[1], path.stat().st_size)

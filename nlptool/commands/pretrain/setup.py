@@ -70,7 +70,11 @@ class PretrainSetup:
         if self.pretrained is not None:
             problems = check_model(recipe.objective, recipe.train, self.model)
             if problems:
-                raise DataError(f"{self.origin}: {problems[0].path}: {problems[0].message}")
+                raise DataError(
+                    f"{self.origin}: {problems[0].path}: {problems[0].message.partition('; set ')[0]}",
+                    hint="its weights have this shape, which no key changes: name another model, or set train and "
+                    "objective to fit it",
+                )
         if self.teacher is not None:
             longest = max(stage.sequence_length for stage in recipe.train.plan())
             student_init.require_fit(self.teacher, recipe.objective, self.model, longest)
