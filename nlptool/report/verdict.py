@@ -20,8 +20,11 @@ class Standing(NamedTuple):
     high: float | None
 
 
-def verdicts(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for each figure that two or more runs share: scores with the interval of the difference, then losses."""
+def verdicts(runs: Sequence[Mapping[str, Any]], differing: Sequence[str] = ()) -> list[str]:
+    """A line for each figure that two or more runs share: scores with the interval of the difference, then losses.
+
+    differing: keys that change the held-out loss itself, and in which the runs differ.
+    """
     if len(runs) < 2:
         return []
     lasts = {run["run"]: run["points"][-1] for run in runs}
@@ -34,10 +37,17 @@ def verdicts(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     if len({tuple(sorted(task["task"] for task in run.get("suite", []))) for run in runs}) == 1:
         lines += _scores(SUITE, [standing for run in runs if (standing := _taken(run)) is not None])
     losses = dict.fromkeys(name for last in lasts.values() for name in last["heldout"])
+    ranked = []
     for key in (name for name in losses if describe(name).kind == "loss"):
-        lines += _losses(
+        ranked += _losses(
             key, [_loss(run, last, key) for run, last in lasts.items() if key in last["heldout"]]
         )
+    if ranked and differing:
+        ranked.append(
+            f"these losses are of other rows or masks, since the runs differ in {', '.join(differing)}: they do not "
+            "rank the models; --minimal-pairs or --suite does"
+        )
+    lines += ranked
     return lines or [
         "no verdict: the runs share no metric; --minimal-pairs or --suite evaluates all of them alike"
     ]

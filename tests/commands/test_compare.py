@@ -68,7 +68,9 @@ def test_what_is_done_is_not_done_again(two: list[str], tmp_path: Path, capsys) 
     assert main(["compare", *two, *out]) == 2
     assert "--resume auto" in capsys.readouterr().err
     assert main(["compare", *two, *out, "--resume", "auto"]) == 0
-    assert f"{tmp_path / 'out' / 'plain'}: is finished" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert f"{tmp_path / 'out' / 'plain'}: is finished" in told.err
+    assert "since the runs differ in objective.next_sentence: they do not rank the models" in told.out
     assert (tmp_path / "out" / "plain" / "final" / "model.safetensors").stat().st_mtime_ns == trained
     assert (tmp_path / "out" / "pairs" / "final").is_dir()
 
@@ -275,6 +277,9 @@ def test_the_verdict_has_the_interval_of_the_difference():
     )
     assert second.startswith("held-out masked LM loss: a 7.000, b 8.000 nats; difference 1.000")
     assert "no difference beyond chance" in verdict.verdicts([run("b", 7, 10), run("a", 8, 10)])[0]
+    told = verdict.verdicts([run("b", 48, 80), run("a", 56, 70)], ["objective.ngram"])
+    assert told[:2] == [first, second]
+    assert "since the runs differ in objective.ngram: they do not rank the models" in told[2]
 
 
 def test_runs_that_share_no_figure_get_no_verdict():

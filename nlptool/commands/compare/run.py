@@ -1,6 +1,6 @@
 """Implementation of `compare`: trains missing runs, probes every checkpoint, writes the table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nlptool.atomic_files import write_json, write_text
@@ -100,7 +100,7 @@ def _evaluate(
     tables = [(*comparison_table.table(runs), seed_means.caption(runs))]
     if suite is not None:
         tables.append((*suite_scores.table({run["run"]: run["suite"] for run in runs}), suite.caption))
-    verdicts = verdict.verdicts(runs)
+    verdicts = verdict.verdicts(runs, _differing(entries))
     written = [*(markdown(*one) for one in tables), *([bullets(verdicts)] if verdicts else [])]
     write_text(out / "compare.md", "\n".join(written))
     pictures, remarks = comparison_charts.draw(runs, out)
@@ -115,6 +115,17 @@ def _evaluate(
         console.result(line)
     drawn = f"{counted(len(pictures) // 2, 'charts')}, compare-*.svg and .png" if pictures else "none"
     console.facts(str(out), {"table": "compare.md, compare.json", "pictures": drawn})
+
+
+def _differing(entries: Sequence[ComparedRun]) -> list[str]:
+    """The keys in which runs differ that decide which tokens of which rows are predicted."""
+    measured = [
+        {f"objective.{key}": value for key, value in entry.recipe.objective.model_dump(mode="json").items()}
+        | {"train.sequence_length": entry.recipe.train.plan()[0].sequence_length}
+        for entry in entries
+    ]
+    shared = [key for key in measured[0] if all(key in one for one in measured)]
+    return [key for key in shared if any(one[key] != measured[0][key] for one in measured)]
 
 
 def _train(entry: ComparedRun, overwrite: bool, console: Console, world: DistributedContext) -> None:
