@@ -22,6 +22,7 @@ WHOLE = 24  # wider cells that begin with a number are text
 NUMBER = re.compile(
     r"[-+±<>~]?\d"
 )  # beginning of a cell that is kept whole: `61.3 % ± 1.2`, `2m31s`, `1.2 GB`
+REMARK = re.compile(r" (?=\([^\W\d])")  # what a cell says of its number: `66.2 (majority)`
 
 Cells = Sequence[Sequence[str]]
 
@@ -82,7 +83,10 @@ def _table(columns: Sequence[str], rows: Cells, numeric: Sequence[bool], found: 
 
 def _unbroken(cell: str, word: int) -> int:
     """The smallest width that breaks no number or word of a cell."""
-    return _widest(cell) if NUMBER.match(cell) and len(cell) <= WHOLE else _longest_word(cell, word)
+    number, remark = REMARK.split(cell, maxsplit=1) if REMARK.search(cell) else (cell, "")
+    if not NUMBER.match(cell) or len(number) > WHOLE:
+        return _longest_word(cell, word)
+    return max(_widest(number), _longest_word(remark, word))
 
 
 def _longest_word(text: str, most: int) -> int:

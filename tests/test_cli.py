@@ -81,6 +81,13 @@ def test_help_fits_80_columns_and_groups_the_commands(capsys: pytest.CaptureFixt
     assert headings == ["Options:", *(f"{heading}:" for heading in HEADINGS)]
 
 
+def test_help_names_arguments_without_types_of_python(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["finetune", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^ +RECIPE +A YAML file", shown, re.MULTILINE)
+    assert "<" not in shown
+
+
 def test_help_imports_few_modules() -> None:
     """Its time is that of its imports; benchmarks/start.py measures it."""
     code = (

@@ -38,6 +38,11 @@ def test_text_wraps_between_words_beside_whole_numbers():
     ]
 
 
+def test_what_a_cell_says_of_its_number_may_stand_below_it_and_an_interval_may_not():
+    lines = shown(["task", "majority"], [["x", "66.2 (mean of labels)"], ["y", "1.0 (0.5 to 1.5)"]], 23)
+    assert lines == ["task  majority", "x     66.2 (mean of", "      labels)", "y     1.0 (0.5 to 1.5)"]
+
+
 def test_a_table_that_is_too_wide_is_turned_round():
     columns = ["run", *(f"loss{n}" for n in range(9))]
     lines = shown(columns, [["a", *["1.000"] * 9], ["b", *["2.000"] * 9]], 40)

@@ -82,6 +82,9 @@ class Application(TyperGroup):
         for command in self.commands.values():
             inner = getattr(command, "commands", {}).values()
             for one in inner or (command,):
+                arguments: list[Any] = [param for param in one.params if param.param_type_name == "argument"]
+                for argument in arguments:
+                    argument.display_type_rich = _no_type
                 one.params.append(quiet)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -95,6 +98,10 @@ class Application(TyperGroup):
         for heading, rows in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(rows, col_max=16)
+
+
+def _no_type(**_given: Any) -> None:
+    """In place of the Python type of an argument, which has a name of its own: RECIPE, not RECIPE <str>."""
 
 
 app = typer.Typer(

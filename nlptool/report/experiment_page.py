@@ -5,16 +5,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.cells import cell_len, set_cell_size
+
 from nlptool.metric_table import Metric
 from nlptool.report import html_page
 from nlptool.report.html_page import html_text, prose
 
 TEMPLATE = Path(__file__).with_name("experiment_page.html")
 
-# A chart: its width, the ends of its axis, heights.
-WIDTH, LEFT, RIGHT, ROW, TOP = (440, 146, 18, 26, 8)
+# A chart: its width, the space to the right of its axis, heights.
+WIDTH, RIGHT, ROW, TOP = (440, 18, 26, 8)
 TICKS = 2  # smallest number of steps of the axis; up to five
-LETTERS = 22  # characters of an arm's name beside its interval
+CELLS, CELL = 24, 7.8  # columns of an arm's name beside its interval, two for a Hangul syllable; their width
 
 
 class Arm(NamedTuple):
@@ -73,9 +75,11 @@ def _chart(series: Series) -> str:
     margin = (high - low) * 0.06 or abs(high) * 0.06 or 1.0
     low, high = max(low - margin, 0.0) if low >= 0 else low - margin, high + margin
     height = TOP + ROW * len(series.arms) + 24
+    names = [_short(arm.name) for arm in series.arms]
+    left = 14 + CELL * max(map(cell_len, names))
 
     def x(value: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (value - low) / (high - low)
+        return left + (WIDTH - left - RIGHT) * (value - low) / (high - low)
 
     bottom = TOP + ROW * len(series.arms)
     parts = []
@@ -85,9 +89,9 @@ def _chart(series: Series) -> str:
         parts.append(
             f'<text class="tick" x="{at}" y="{bottom + 16}">{html_text(series.metric.number(value))}</text>'
         )
-    for row, arm in enumerate(series.arms):
+    for row, (arm, name) in enumerate(zip(series.arms, names, strict=True)):
         y = TOP + ROW * (row + 0.5)
-        parts.append(f'<text class="arm" x="{LEFT - 8}" y="{y + 4:.1f}">{html_text(_short(arm.name))}</text>')
+        parts.append(f'<text class="arm" x="{left - 8:.1f}" y="{y + 4:.1f}">{html_text(name)}</text>')
         parts += [f'<circle class="seed" cx="{x(value):.1f}" cy="{y:.1f}" r="2.5"/>' for value in arm.values]
         if arm.low is not None and arm.high is not None:
             parts.append(
@@ -112,4 +116,4 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+    return name if cell_len(name) <= CELLS else f"{set_cell_size(name, CELLS - 1).rstrip()}…"

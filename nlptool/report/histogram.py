@@ -11,6 +11,7 @@ from nlptool.formatting import significant
 
 WIDTH, HEIGHT = 320, 116  # of the plot's own units
 LEFT, RIGHT, TOP, BOTTOM = 34, 8, 8, 20
+HALF = 3  # of a letter's width
 TICKS = 6  # most labels below the bins
 
 
@@ -43,8 +44,9 @@ def draw(
         x = LEFT + (place - first) * across
         parts.append(f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 6}" y2="{TOP + tall}"/>')
     for value in _ticks(edges[first], edges[last] if last < len(edges) else math.inf, edges):
-        x = LEFT + (_place(value, edges) - first) * across
-        parts.append(f'<text class="value" x="{x:.1f}" y="{HEIGHT - 6}">{_written(value)}</text>')
+        written = _written(value)
+        x = min(LEFT + (_place(value, edges) - first) * across, WIDTH - HALF * len(written))
+        parts.append(f'<text class="value" x="{x:.1f}" y="{HEIGHT - 6}">{written}</text>')
     return "".join([*parts, "</svg>"])
 
 
