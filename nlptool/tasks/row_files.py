@@ -40,7 +40,10 @@ def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional
     file = tabular.of_rows(path, columns=task.conll)
     if file is None:
         what = "no such file" if not path.exists() else "a folder" if path.is_dir() else "no file of rows"
-        raise DataError(f"{path}: {what}", hint="a file of rows is called .jsonl, .csv, .tsv or .parquet")
+        raise DataError(
+            f"{path}: {what}",
+            hint="a file of rows is called .jsonl, .csv, .tsv or .parquet; .txt where its lines have tabs, all as many",
+        )
     return [file]
 
 

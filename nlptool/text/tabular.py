@@ -172,7 +172,10 @@ def _layout(file: File) -> Literal["table", "columns"] | None:
     words; or words with their tags, with an empty line behind each sentence. None: it may be either.
     """
     with damage_reported(str(file.path)), opened(file) as (_, stream):
-        begin = [line for line in islice(lines(stream), LOOK) if isinstance(line, str)]
+        found = list(islice(lines(stream), LOOK))
+    if found and not isinstance(found[0], str):
+        return "table"  # whose reader tells what it is
+    begin = [line for line in found if isinstance(line, str)]
     texts = [line.rstrip("\r\n") for line in begin]
     while texts and not texts[-1]:
         texts.pop()

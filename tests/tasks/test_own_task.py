@@ -204,6 +204,18 @@ def test_files_in_their_authors_form_are_found_and_read(tmp_path: Path):
         task_of(tmp_path, "")
 
 
+def test_a_txt_that_is_no_table_is_told_what_it_is(tmp_path: Path):
+    (tmp_path / "u16.txt").write_text("id\tdocument\tlabel\n", encoding="utf-16")
+    (tmp_path / "plain.txt").write_text("그 영화\n")
+    task = Recipe(task="korean/nsmc", init_from="model", out="run").task
+    with pytest.raises(DataError, match=r"u16\.txt:1: the byte 0xff") as told:
+        list(LabelledSource(task, str(tmp_path / "u16.txt")).read("validation"))
+    assert "UTF-16" in str(told.value.hint)
+    with pytest.raises(DataError, match=r"plain\.txt: no file of rows") as told:
+        list(LabelledSource(task, str(tmp_path / "plain.txt")).read("validation"))
+    assert ".txt where its lines have tabs" in str(told.value.hint)
+
+
 def test_a_files_name_with_words_of_two_splits_tells_none(tmp_path: Path):
     table(tmp_path / "fci_train_val.txt", *(f"{n % 3}\t그 영화 {n}" for n in range(9)))
     with pytest.raises(DataError, match="no file for the split train"):
