@@ -138,6 +138,19 @@ def test_a_run_whose_records_are_damaged_ends_without_a_card(tiny_run: Path, tmp
     assert not (model / "README.md").exists()
 
 
+def test_an_export_whose_store_has_moved_says_how_to_find_it_again(run: Path, monkeypatch, capsys):
+    monkeypatch.chdir(run.parent)
+    recipe = (run / "recipe.yaml").read_text("utf8")
+    store = re.search(r"^store: (\S+)", recipe, re.MULTILINE)
+    assert store is not None
+    (run / "recipe.yaml").write_text(recipe.replace(store[1], "gone", 1), "utf8")
+    assert main(["export", str(run)]) == 2
+    assert "its token store is not at gone any more" in (told := capsys.readouterr().err)
+    assert "ln -s PATH gone" in told
+    Path("gone").symlink_to(store[1])
+    assert main(["export", str(run)]) == 0
+
+
 def test_a_licence_is_written_into_the_card_of_a_finished_model_and_of_an_export(run: Path):
     hub = pytest.importorskip("huggingface_hub")
     assert main(["export", str(run / "final"), "--license", "apache-2.0", "--language", "ko"]) == 0

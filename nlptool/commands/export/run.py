@@ -133,7 +133,14 @@ def _setup(run: Path) -> "PretrainSetup":
     from nlptool.commands.pretrain.recipe import Recipe
     from nlptool.commands.pretrain.setup import PretrainSetup
 
-    return PretrainSetup(kept(run, Recipe))
+    recipe = kept(run, Recipe)
+    for store in recipe.stores:
+        if not Path(store.path).exists():
+            raise UsageError(
+                f"{run}: its token store is not at {store.path} any more, and an export takes its tokenizer",
+                hint=f"where it has moved, a symbolic link is enough: ln -s PATH {store.path}",
+            )
+    return PretrainSetup(recipe)
 
 
 def _graph_setup(run: Path) -> "TransESetup":
