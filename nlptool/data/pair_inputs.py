@@ -129,8 +129,8 @@ class TextPairDataset:
         self.cuts: tuple[Truncation, ...] = (
             Truncation("text", "train.sequence_length", length, int(is_cut.sum())),
         )
-        self.document_lengths: Ints = self.sizes.sum(1) + further
-        """[documents], tokens of each, special ones included."""
+        self.document_lengths: Ints = np.maximum(self.sizes.sum(1) + further, 1)
+        """[documents], tokens of each, special ones included; a document of nothing is one padding token."""
         self.lengths: Ints = self.document_lengths.reshape(-1, choices).max(1, initial=0)
         """[N], tokens of each row's longest document, special ones included."""
 

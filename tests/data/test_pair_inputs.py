@@ -96,6 +96,14 @@ def test_an_empty_text_is_a_text(tokenizer: Tokenizer, tmp_path: Path):
     assert made.ids.tolist() == [[cls, sep, *bell, sep], [cls, *bell, sep, sep]]
 
 
+def test_a_row_of_nothing_is_one_padding_token(tokenizer: Tokenizer, tmp_path: Path):
+    bare = RowTemplate(((), ()), ((), (), ()))
+    rows = stored(tokenizer, tmp_path, ("",), ("a bell",))
+    made = TextPairDataset(rows.split, 64, template=bare, pad=0).take(np.array([0, 1]))
+    assert made.lengths.tolist() == [1, len(tokenizer.encode("a bell"))]
+    assert made.ids.tolist() == [[0] * int(made.lengths[1]), tokenizer.encode("a bell")]
+
+
 def test_text_that_looks_like_a_special_token_is_text(tokenizer: Tokenizer, tmp_path: Path):
     made = take(stored(tokenizer, tmp_path, ("the [SEP] bell",)), 0)
     assert (made.ids[0] == tokenizer.special["sep"]).sum() == 1
