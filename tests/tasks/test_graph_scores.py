@@ -138,7 +138,12 @@ def test_rows_without_labels_are_compared_and_it_is_said_that_nothing_is_scored(
 def test_rows_are_those_of_the_task_unless_they_are_lines_or_columns_are_named(
     tokenizer: Tokenizer, tmp_path: Path
 ):
+    texts = {"rows.tsv": "a\tlabel\nthe town\tno\n", "rows.txt": "the town\n", "rows.conll": "town O\n"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+
     def readable(model: Path, rows: str, **columns: Any) -> bool:
+        rows = str(tmp_path / rows)
         return task_scores.can_read(model, ExportOptions(str(model), None, "onnx", rows=rows, **columns))
 
     kinds = {kind: next(iter(small.facts(kind).VARIANTS.values())) for kind in KINDS[:3:2]}
