@@ -52,6 +52,13 @@ def test_links_between_pages_lead_somewhere():
             assert (path.parent / target).exists() or target in MADE, (path.name, target)
 
 
+def test_files_that_pages_and_reports_name_are_there():
+    for path in [*DOCS.glob("*.md"), *pages.ROOT.glob("README*.md"), *pages.ROOT.glob("benchmarks/*.md")]:
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"(?<![\w/.-])((?:tests|benchmarks)/[\w/.-]*[\w/])", text):
+            assert (pages.ROOT / name).exists(), (path.name, name)
+
+
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
 def test_examples_of_recipes_and_tasks_have_keys_that_there_are(page: str, tmp_path: Path):
     for block in pages.blocks(DOCS / page):

@@ -112,7 +112,7 @@ def _evaluate(
         console.table(columns, rows, title=caption)
         console.result("")
     for line in verdicts:
-        console.result(line)
+        console.styled([(line, "")])  # wraps on a terminal
     drawn = f"{counted(len(pictures) // 2, 'charts')}, compare-*.svg and .png" if pictures else "none"
     console.facts(str(out), {"table": "compare.md, compare.json", "pictures": drawn})
 

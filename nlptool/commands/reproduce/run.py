@@ -203,7 +203,7 @@ def _show(plan: Plan, result: dict[str, Any], options: Options, console: Console
         console.json(result)
         return
     columns, rows = measures_table(plan.experiment, result)
-    console.result(result["title"])
+    console.styled([(result["title"], "")])
     console.result("")
     console.table(columns, rows, title=seed_means.caption([result]))
     console.result("")
