@@ -64,7 +64,9 @@ class TaskConfig(RecipeBlock):
         "names is a header",
     )
     rename_columns: dict[str, str] = Field(
-        {}, description="names of columns in the files, each with its name in the task: {gold_label: label}"
+        {},
+        description="names of columns in the files, dots lead into objects, each with its name in the task: "
+        "{gold_label: label}",
     )
     sources: dict[str, RowSource] = Field(
         {}, description="data sets of splits from elsewhere: of split A/B, by the name A"

@@ -63,5 +63,11 @@ def _is_file(at: str, task: TaskConfig) -> bool:
 
 
 def renamed(row: Row, names: Mapping[str, str]) -> Row:
-    """The row with renamed columns; names of missing columns are ignored."""
-    return Row(row.place, {names.get(key, key): value for key, value in row.values.items()})
+    """The row with renamed columns; names of missing columns are ignored. A name with dots leads into objects."""
+    if not names:
+        return row
+    values = {names.get(key, key): value for key, value in row.values.items()}
+    for name, new in names.items():
+        if "." in name and isinstance(row.values.get(name.partition(".")[0]), dict):
+            values[new] = row.get(name)
+    return Row(row.place, values)

@@ -43,7 +43,10 @@ class InputRows:
             yield error
 
     def _renamed(self, row: Row) -> Row:
-        row = renamed(row, self.task.rename_columns)
+        read = {column.partition(".")[0] for column in self.task.text_columns}
+        row = renamed(
+            row, {name: new for name, new in self.task.rename_columns.items() if new in read or not read}
+        )
         if not self.mapped:
             return row
         values = {column: row.get(there) for column, there in self.mapped.items()}

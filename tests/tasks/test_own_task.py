@@ -13,6 +13,7 @@ from nlptool.recipe import dump, load, loads
 from nlptool.tasks.config import TaskConfig
 from nlptool.tasks.inference import is_data
 from nlptool.tasks.labelled import LabelledSource
+from nlptool.tasks.row_source import InputRows
 from nlptool.text.tabular import Row
 
 
@@ -328,6 +329,22 @@ def test_questions_with_choices_in_released_columns(
     assert example == (float(labels.index(row.split(",")[header.split(",").index(task.label)])),)
 
 
+def test_commonsense_qas_own_files_are_read(tmp_path: Path):
+    choices = [{"label": letter, "text": f"{letter} text"} for letter in "ABCDE"]
+    row = {
+        "answerKey": "C",
+        "id": "1",
+        "question": {"question_concept": "x", "choices": choices, "stem": "Who?"},
+    }
+    (tmp_path / "dev_rand_split.jsonl").write_text(json.dumps(row) + "\n")
+    task: Any = Recipe(task="csqa/v1_11", init_from="model", out="run").task
+    (read_row,) = LabelledSource(task, str(tmp_path)).read("validation")
+    example = task.example(read_row, labelled=True)
+    assert (example.inputs[4], example.label) == (("Who?", "E text"), (2.0,))
+    (asked,) = InputRows(task, (str(tmp_path / "dev_rand_split.jsonl"),)).read()
+    assert task.example(asked, labelled=False).inputs == example.inputs
+
+
 def test_instructions_with_their_answers_are_written(tmp_path: Path):
     (tmp_path / "own.jsonl").write_text('{"instruction": "say a", "input": "b", "output": "a"}\n')
     task = task_of(tmp_path, "own.jsonl")
@@ -386,6 +403,7 @@ def test_colas_test_rows_have_a_header(tmp_path: Path):
         (["PER", "PER", "O", "LOC"], "io", ["B-PER", "I-PER", "O", "B-LOC"]),
         (["B-PER", "E-PER", "S-PER", "O"], "bioes", ["B-PER", "I-PER", "B-PER", "O"]),
         (["U-PER", "B-LOC", "I-LOC", "L-LOC"], "bioes", ["B-PER", "B-LOC", "I-LOC", "I-LOC"]),
+        (["PER_B", "PER_I", "-", "LOC_B"], "iob2", ["B-PER", "I-PER", "O", "B-LOC"]),
         (["NOUN", "ADP", "PROPN", "PUNCT"], "none", ["NOUN", "ADP", "PROPN", "PUNCT"]),
     ],
 )

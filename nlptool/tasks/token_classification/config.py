@@ -23,6 +23,7 @@ Metric = Annotated[str, OneOf(ner.METRICS)]
 TOKENS, TAGS = ("tokens", "words", "단어"), ("ner_tags", "tags", "ner", "labels", "pos_tags", "upos", "pos")
 """Usual names of columns of words and of tags, in order of preference."""
 BIOES = {"B": "B", "I": "I", "E": "I", "L": "I", "S": "B", "U": "B"}
+SUFFIXED = re.compile(r"(.+)[-_]([BIESLU])")
 PREFIXED = re.compile(r"[BIESLU]-.+")
 
 
@@ -112,7 +113,7 @@ class Config(TaskConfig):
                 "labels": tags.classes or tuple(sorted(tags.values)),
                 "metrics": ("accuracy", "tag_macro_f1"),
             }
-        return found | {"labels": tags.classes or _labels(tags.values)}
+        return found | {"labels": tags.classes or _labels(_spelled(tags))}
 
     @staticmethod
     def _columns(table: Table, given: Mapping[str, Any]) -> tuple[Column, Column] | None:
@@ -151,7 +152,7 @@ class Config(TaskConfig):
         return tuple(numbers)
 
     def _number(self, row: Row, place: int, tag: Any) -> int:
-        number = number_of(self._as_iob(tag), self.labels)
+        number = number_of(self._as_iob(tag if tag in self.labels else _prefixed(tag)), self.labels)
         if number is not None:
             return number
         raise DataError(
@@ -187,6 +188,21 @@ class Config(TaskConfig):
         return build(self, model, vocabulary, dropout)
 
 
+def _prefixed(tag: Any) -> Any:
+    """PER_B as B-PER and - as O, as the data of Naver's challenge of 2018 has them; other tags are unchanged."""
+    if tag == "-":
+        return "O"
+    found = SUFFIXED.fullmatch(tag) if isinstance(tag, str) else None
+    return tag if found is None or PREFIXED.fullmatch(tag) else f"{found[2]}-{found[1]}"
+
+
+def _spelled(tags: Column) -> set[str]:
+    """The tags of all rows; if each has a suffix in place of a prefix, with prefixes."""
+    prefixed = {_prefixed(tag) for tag in tags.values}
+    alike = all(tag == "O" or PREFIXED.fullmatch(tag) for tag in prefixed)
+    return prefixed if alike else set(tags.values)
+
+
 def _labels(tags: Iterable[str]) -> tuple[str, ...]:
     """O, then both tags of each entity, by name; a tag without a prefix is a name."""
     names = sorted({tag.partition("-")[2] if PREFIXED.fullmatch(tag) else tag for tag in tags} - {"O"})
@@ -195,17 +211,18 @@ def _labels(tags: Iterable[str]) -> tuple[str, ...]:
 
 def _scheme(tags: Column, table: Table) -> str:
     """The scheme of the tags of all rows; none if they are no entities."""
-    names = [tag for tag in tags.values if tag != "O"]
+    spelled = _spelled(tags)
+    names = [tag for tag in spelled if tag != "O"]
     kinds = {tag[0] for tag in names}
     if not all(map(PREFIXED.fullmatch, names)):
-        return "io" if "O" in tags.values else "none"
+        return "io" if "O" in spelled else "none"
     if kinds - {"B", "I"}:
         return "bioes"
     if "B" not in kinds:
         return "io"
     begun = False
     for row in table.rows():
-        found = row.get(tags.name)
+        found = [tag if tag in spelled else _prefixed(tag) for tag in row.get(tags.name)]
         begun = begun or bool(Config.without_beginning(found))
         before = ["O", *found]
         if any(tag[:1] == "B" and before[at][1:] != tag[1:] for at, tag in enumerate(found)):
