@@ -7,6 +7,8 @@ float64). benchmarks/layers.py measures the speed-up of each.
 # B batch, T queries, S keys, H heads, E width of one head, I inputs, O outputs
 # N rows of a product
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -41,6 +43,40 @@ def prefers_onednn() -> bool:
     """Whether oneDNN multiplies faster than torch's BLAS: by 10 to 20 % on AMD's CPUs; on Intel's, MKL by 3 to 20 %."""
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return has_onednn() and not str(capabilities.get("cpu_name")).startswith("Intel")
+
+
+@cache
+def _bf16_setting_is_exact() -> bool:
+    """Whether torch's setting "bf16" lets oneDNN multiply, and leaves float32 as it is: on AMD's CPUs.
+
+    oneDNN rounds float32 to bfloat16 there by AMX alone, which they do not have.
+    """
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    amd = str(capabilities.get("cpu_name")).startswith("AMD") and not capabilities.get("amx_tile", True)
+    return amd and has_onednn() and hasattr(torch.backends.mkldnn, "matmul")
+
+
+@contextmanager
+def onednn_products(wanted: bool = True) -> Iterator[None]:
+    """Inside, mm, bmm and addmm multiply float32 by oneDNN, where that is exact: twice as fast as MKL on an AMD of 2024.
+
+    torch gives these products to oneDNN only where they may be rounded to bfloat16.
+    """
+    if not (wanted and _bf16_setting_is_exact()):
+        yield
+        return
+    setting = torch.backends.mkldnn.matmul
+    before, setting.fp32_precision = setting.fp32_precision, "bf16"
+    try:
+        yield
+    finally:
+        setting.fp32_precision = before
+
+
+def weight_gradient(grad_NO: Tensor, x_NI: Tensor) -> Tensor:
+    """The gradient of a weight [O, I], given that of its outputs."""
+    with onednn_products():
+        return grad_NO.t() @ x_NI
 
 
 def step(rows: int) -> int:
@@ -169,7 +205,7 @@ class _Linear(Function):
         grad_NO = grad.reshape(-1, grad.shape[-1])
         return (
             product(grad, weight_OI.t()) if for_x else None,
-            grad_NO.t() @ x.reshape(-1, x.shape[-1]) if for_weight else None,
+            weight_gradient(grad_NO, x.reshape(-1, x.shape[-1])) if for_weight else None,
             grad_NO.sum(0) if for_bias else None,
         )
 
@@ -205,14 +241,14 @@ class _MLP(Function):
     def backward(ctx: Any, grad: Tensor, grad_MF: Tensor | None = None) -> tuple[Tensor | None, ...]:
         x, h, up_FD, down_DF, place_M = ctx.saved_tensors
         x_ND, h_NF, dy_ND = (t.reshape(-1, t.shape[-1]) for t in (x, h, grad))
-        ddown_DF = dy_ND.t() @ F.gelu(h_NF, approximate=ctx.approximate)
+        ddown_DF = weight_gradient(dy_ND, F.gelu(h_NF, approximate=ctx.approximate))
         dh_NF = product(dy_ND, down_DF.t())
         if grad_MF is not None:
             dh_NF.index_add_(0, place_M, grad_MF)
         torch.ops.aten.gelu_backward.grad_input(dh_NF, h_NF, approximate=ctx.approximate, grad_input=dh_NF)
         dx = product(dh_NF, up_FD.t()).view(x.shape)
         added = None if place_M is None else dh_NF[place_M]
-        return dx, dh_NF.t() @ x_ND, dh_NF.sum(0), ddown_DF, dy_ND.sum(0), None, added, None
+        return dx, weight_gradient(dh_NF, x_ND), dh_NF.sum(0), ddown_DF, dy_ND.sum(0), None, added, None
 
 
 class _Dropout(Function):

@@ -270,7 +270,8 @@ def add_gradients(
     d_CV = d_CV.to(x_CD.dtype)
     dx_CD.copy_(_product(d_CV, weight_VD.t()))
     if dweight_VD.dtype == x_CD.dtype:
-        dweight_VD.addmm_(d_CV.t(), x_CD)
+        with cpu.onednn_products(cpu.usable(x_CD)):
+            dweight_VD.addmm_(d_CV.t(), x_CD)
     else:
         dweight_VD += d_CV.t() @ x_CD
 
