@@ -58,7 +58,7 @@ def _bf16_setting_is_exact() -> bool:
 
 @contextmanager
 def onednn_products(wanted: bool = True) -> Iterator[None]:
-    """Inside, mm, bmm and addmm multiply float32 by oneDNN, where that is exact: twice as fast as MKL on an AMD of 2024.
+    """Inside, mm, bmm and addmm multiply float32 by oneDNN, where that is exact: at twice MKL's rate on AMD's Zen 5.
 
     torch gives these products to oneDNN only where they may be rounded to bfloat16.
     """
@@ -79,7 +79,7 @@ def _is_regular(queries: int, keys: int) -> bool:
 
 
 def outruns_flash(q_BTHE: Tensor, k_BSHE: Tensor) -> bool:
-    """Whether `attention` without dropout is faster than torch's flash kernel, forward and backward, by 1.2 to 1.9 times.
+    """Whether `attention` without dropout is faster than torch's flash kernel, forward and backward: 1.2 to 1.9 times.
 
     The probabilities that it stores may take no more memory than the MLP's activations, at four times the width.
     """

@@ -194,3 +194,69 @@ def test_other_numbers_are_left_to_torch() -> None:
     assert not cpu.usable(torch.ones(1, device="meta"))
     with torch.autocast("cpu", torch.bfloat16):
         assert not cpu.usable(torch.ones(1))
+
+
+EXACT = pytest.mark.skipif(not cpu._bf16_setting_is_exact(), reason="the setting is not used on this CPU")
+
+
+def precision() -> str:
+    return torch.backends.mkldnn.matmul.fp32_precision
+
+
+@EXACT
+def test_products_by_onednn_keep_every_bit_of_float32() -> None:
+    x, ones = torch.full((32, 64), 1 + 2**-15), torch.ones(32, 64)  # x is 1 in bfloat16
+    with cpu.onednn_products():
+        assert precision() == "bf16"
+        sums = torch.zeros(32, 32).addmm_(x, ones.t())
+        products = (x @ ones.t(), torch.bmm(x[None], ones.t()[None])[0], sums)
+    for product in products:
+        assert torch.equal(product, torch.full((32, 32), 64 + 2**-9))
+
+
+@EXACT
+def test_the_setting_is_as_before_behind_a_product_and_behind_an_error() -> None:
+    before = precision()
+    cpu.weight_gradient(torch.ones(8, 4), torch.ones(8, 3))
+    assert precision() == before
+    with pytest.raises(ZeroDivisionError), cpu.onednn_products():
+        raise ZeroDivisionError
+    assert precision() == before
+    with cpu.onednn_products(False):
+        assert precision() == before
+
+
+def test_other_cpus_keep_their_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"Intel(R) Xeon(R)": False, "AMD EPYC": True, "AMD with AMX": False, "Neoverse-V2": False}
+    for name, exact in known.items():
+        facts = {"cpu_name": name, "amx_tile": "AMX" in name}
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda facts=facts: facts)
+        cpu._bf16_setting_is_exact.cache_clear()
+        assert cpu._bf16_setting_is_exact() is (exact and cpu.has_onednn())
+    cpu._bf16_setting_is_exact.cache_clear()
+
+
+@EXACT
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_that_is_faster_than_flash_is_the_same(causal: bool) -> None:
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 64, 2, 32, requires_grad=True).unbind()
+    assert cpu.outruns_flash(q, k)
+    flash = F.scaled_dot_product_attention(
+        *(x.transpose(1, 2) for x in (q, k, v)), is_causal=causal
+    ).transpose(1, 2)
+    ours = attend(q, k, v, None, 0.0, causal)
+    assert type(ours.grad_fn) is not type(flash.grad_fn)
+    assert_close((ours, *gradients(ours, q, k, v)), (flash, *gradients(flash, q, k, v)))
+
+
+def test_flash_is_left_short_rows_long_rows_and_inference() -> None:
+    for length in (
+        32,
+        60,
+        144,
+    ):  # too short; of a shape of its own; with more probabilities than activations of the MLP
+        x = torch.randn(1, length, 2, 32)
+        assert not cpu.outruns_flash(x, x)
+    with torch.no_grad():
+        assert not cpu.outruns_flash(torch.randn(1, 64, 2, 32), torch.randn(1, 64, 2, 32))
