@@ -18,6 +18,7 @@ from nlptool.terminal import clean
 EACH = 3
 """Number of rows shown with right answers, and with wrong ones."""
 WIDTH, LINE, TOP = 5.4, 0.22, 0.12  # inches: width of a chart, height of a line, margin above the first
+END = 22  # columns of the end of a text that has to be cut
 CELLS = 68  # characters of a line
 
 
@@ -55,7 +56,8 @@ def draw(answer: dict[str, Any], look: drawing.Style) -> Figure:
     for name, statement in answer["statements"].items():
         marks = {answer["label"]: ", right", answer["prediction"]: ", answered"}
         mark = ", right, answered" if name == answer["label"] == answer["prediction"] else marks.get(name, "")
-        lines.append((f"{clean(statement)}  ({percent(answer['scores'][name])}{mark})", 0.0, True))
+        probability = f"  ({percent(answer['scores'][name])}{mark})"
+        lines.append((_fitting(clean(statement), CELLS - cell_len(probability)) + probability, 0.0, True))
         lines += [(clean(one["path"]), one["attention"], False) for one in answer["paths"][name]]
         if not answer["paths"][name]:
             lines.append(("no path", 0.0, False))
@@ -81,7 +83,7 @@ def draw(answer: dict[str, Any], look: drawing.Style) -> Figure:
             plot.text(
                 0 if heading else 0.03,
                 place,
-                _fitting(text),
+                text if heading else _fitting(text, CELLS),
                 parse_math=False,
                 va="center",
                 color=drawing.INK if heading or attention else drawing.MUTED,
@@ -92,9 +94,14 @@ def draw(answer: dict[str, Any], look: drawing.Style) -> Figure:
     return figure
 
 
-def _fitting(text: str) -> str:
-    """The part of a text that fits a line."""
-    return set_cell_size(text, CELLS - 1).rstrip() + "…" if cell_len(text) > CELLS else text
+def _fitting(text: str, room: int) -> str:
+    """The part of a text that fits `room` columns: its beginning, and its end, which names the choice."""
+    if cell_len(text) <= room:
+        return text
+    end = text[-END:]
+    while cell_len(end) > END:
+        end = end[1:]
+    return f"{set_cell_size(text, room - 1 - cell_len(end)).rstrip()}…{end.lstrip()}"
 
 
 def write(answer: dict[str, Any], name: str, out: Path, look: drawing.Style) -> str:
