@@ -54,6 +54,12 @@ def run(
     names = [spec.name for spec in COMMANDS]
     if command not in names:
         raise UsageError(f"no command {command} that takes a recipe", hint=f"one of {', '.join(names)}")
+    if not isinstance(recipe, str | Path) or not isinstance(changes, Mapping | None):
+        raise UsageError(
+            f"a recipe's name or file is expected, and changes by key; found {brief(repr(recipe), SHOWN)} and "
+            f"{brief(repr(changes), SHOWN)}",
+            hint='run("finetune", "finetune/bert", {"train.lr": 1e-3})',
+        )
     words = [command, str(recipe)]
     for key, value in (changes or {}).items():
         words.append(f"~{key}" if value is ... else f"{key}={json.dumps(value, ensure_ascii=False)}")

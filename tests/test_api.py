@@ -106,6 +106,8 @@ def test_what_the_command_line_would_print_is_raised(tmp_path: Path):
     with pytest.raises(UsageError, match="no command pretrain that takes a recipe") as told:
         nlptool.run("pretrain", "demo/bert")
     assert "pretrain-mlm" in (told.value.hint or "")
+    with pytest.raises(UsageError, match=r"changes by key; found 'demo/bert' and \['a'\]"):
+        nlptool.run("pretrain-mlm", "demo/bert", ["a"])  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match="unknown key"):
         nlptool.run("pretrain-mlm", "demo/bert", {"train.lrr": 1}, out=tmp_path)
     with pytest.raises(UsageError):

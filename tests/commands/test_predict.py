@@ -205,6 +205,8 @@ def test_one_text_is_answered_on_the_screen(run: Path, capsys):
     assert "\x1b" not in told
     assert predict(run, "--text", "강", "--json") == 0
     assert set(json.loads(capsys.readouterr().out)) == {"prediction", "scores"}
+    assert predict(run, "--text", "강 " * 2000) == 0
+    assert "1 row: the text has more than 16 tokens and is cut" in capsys.readouterr().err
 
 
 def test_a_bad_row_ends_it_with_its_line_or_is_left_out_and_counted(

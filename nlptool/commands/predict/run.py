@@ -8,6 +8,7 @@ from typing import Any
 from nlptool import weights_record
 from nlptool.commands.predict.options import PredictOptions
 from nlptool.console import Console, Options
+from nlptool.data.pair_inputs import Truncation
 from nlptool.errors import DataError, Preempted, UsageError
 from nlptool.formatting import counted
 from nlptool.launch import ALONE
@@ -53,6 +54,8 @@ class Ensemble:
         }
         self.objective.thresholds.update(shared)
         self.encode = first.encode
+        self.cuts: dict[str, Truncation] = {}
+        """Truncations of the rows so far, by the part of a row."""
         if options.explain and not self.objective.explains:
             raise UsageError(
                 f"--explain: a task of kind {self.task.name} does not say what its answers rest on"
@@ -62,6 +65,12 @@ class Ensemble:
                 "--explain: several models answer by their mean, which rests on no paths of its own",
                 hint=f"name one of them, e.g. {names[0]}",
             )
+
+    def count_cuts(self, dataset: LabelledDataset) -> None:
+        """Add the truncations of some rows."""
+        for cut in dataset.cuts:
+            before = self.cuts.get(cut.what, cut._replace(rows=0))
+            self.cuts[cut.what] = cut._replace(rows=before.rows + cut.rows)
 
     def answers(self, dataset: LabelledDataset) -> Iterator[dict[str, Any]]:
         """As TaskObjective.answers."""
@@ -90,20 +99,29 @@ def run(request: tuple[Sequence[str], PredictOptions], options: Options, console
     names, question = request
     with SignalHandler(alone=True) as signals:
         ensemble = Ensemble(names, question, signals)
-        if question.texts:
-            rows = row_source.of_texts(ensemble.task, question.texts, one_row=question.one_row)
-            _show(
-                [line for _, lines, _ in predicted(ensemble, rows, question, 0) for line in lines],
-                question,
-                options,
-                console,
-            )
-            return
-        source = InputRows(ensemble.task, question.files, question.format, question.columns, question.mapped)
-        if question.out is None:
-            _to_stdout(ensemble, source, question, console)
-        else:
-            _to_file(question.out, ensemble, source, question, options, console)
+        _answer(ensemble, question, options, console)
+    for cut in ensemble.cuts.values():
+        if cut.rows:
+            what = f"{cut.what} has more than {cut.limit:,} tokens and {cut.effect}"
+            console.note(f"{counted(cut.rows, 'rows')}: the {what}")
+
+
+def _answer(ensemble: Ensemble, question: PredictOptions, options: Options, console: Console) -> None:
+    """Predict the texts of the command line, or the rows of the files."""
+    if question.texts:
+        rows = row_source.of_texts(ensemble.task, question.texts, one_row=question.one_row)
+        _show(
+            [line for _, lines, _ in predicted(ensemble, rows, question, 0) for line in lines],
+            question,
+            options,
+            console,
+        )
+        return
+    source = InputRows(ensemble.task, question.files, question.format, question.columns, question.mapped)
+    if question.out is None:
+        _to_stdout(ensemble, source, question, console)
+    else:
+        _to_file(question.out, ensemble, source, question, options, console)
 
 
 def _show(
@@ -188,6 +206,7 @@ def predicted(
         with row_chunks.encoded(first, some, ensemble.encode, skip=question.skip) as chunk:
             lines: list[dict[str, Any]] = []
             if chunk.dataset is not None:
+                ensemble.count_cuts(chunk.dataset)
                 answers = list(ensemble.answers(chunk.dataset))
                 if question.explain:
                     reasons = ensemble.explanations(chunk.dataset)
