@@ -18,7 +18,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from nlptool.report import marks
 from nlptool.report.curves import Axis, Chart, Curve, Floats
-from nlptool.report.fonts import SIZE, fonts_for, short, width
+from nlptool.report.fonts import SIZE, fonts_for, short, width, without_remarks
 from nlptool.report.marks import Marks
 from nlptool.report.scales import apart, decade, number, scale
 from nlptool.terminal import clean
@@ -184,7 +184,7 @@ def styled(look: Style) -> Iterator[None]:
         "text.color": INK,
         "path.simplify_threshold": 0.3,
     }
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
+    with matplotlib.rc_context(settings), warnings.catch_warnings(), without_remarks():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # Look.missing reports it once
         yield
 

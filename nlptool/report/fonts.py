@@ -1,7 +1,8 @@
 """Fonts for names in any script, and the width of names."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from matplotlib import font_manager
 from matplotlib.figure import Figure
@@ -43,6 +44,18 @@ def _known(path: str, letters: set[str]) -> set[str]:
     """Those of the letters that a font has; each is checked, since a font may have tens of thousands."""
     font = font_manager.get_font(path)
     return {letter for letter in letters if font.get_char_index(ord(letter))}
+
+
+@contextmanager
+def without_remarks() -> Iterator[None]:
+    """Context in which matplotlib does not log that a font has no bold letters and which it takes in their place."""
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def short(figure: Figure, name: str, widest: float) -> str:

@@ -1,4 +1,5 @@
 import io
+import logging
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import matplotlib.image
 import numpy as np
 
 from nlptool.report.curves import AXES, charts, curves
-from nlptool.report.drawing import HEIGHT, WIDTH, Style, draw, png, svg
+from nlptool.report.drawing import HEIGHT, WIDTH, Style, draw, png, styled, svg
 from nlptool.report.fonts import fonts_for
 from nlptool.report.marks import Marks
 from nlptool.report.runs import read_all
@@ -112,6 +113,15 @@ def test_letters_that_no_font_has_are_told():
     families, missing = fonts_for(["plain", "\U0010ffff"])  # a code that is no letter
     assert families == ["DejaVu Sans"]
     assert missing == "\U0010ffff"
+
+
+def test_what_matplotlib_remarks_on_fonts_is_not_shown(caplog: pytest.LogCaptureFixture):
+    logger = logging.getLogger("matplotlib.font_manager")
+    with styled(Style.of(["a"])):
+        logger.warning("findfont: Failed to find font weight bold")
+    assert caplog.records == []
+    logger.warning("outside of a chart")
+    assert len(caplog.records) == 1
 
 
 def test_hangul_is_drawn_where_a_font_of_this_machine_has_it():
