@@ -137,7 +137,7 @@ def open_regular(path: Path, remedy: str = "restore it, or remove it") -> Buffer
         raise _unreadable(path, error, remedy) from error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise DataError(f"{path}: is no regular file", hint=remedy)
+        raise DataError(f"{path}: is not a regular file", hint=remedy)
     return file
 
 

@@ -65,7 +65,7 @@ def changed(folder: Path) -> str | None:
 def _recorded(folder: Path, key: str) -> dict[str, Any]:
     found = (read(folder) or {}).get(key, {})
     if not isinstance(found, dict):
-        raise DataError(f"{folder / FILE}: {key} is no object", hint="restore it, or remove it")
+        raise DataError(f"{folder / FILE}: {key} is not an object", hint="restore it, or remove it")
     return found
 
 

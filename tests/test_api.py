@@ -30,7 +30,7 @@ WRONG: tuple[tuple[Callable[[Any], object], str], ...] = (
         lambda model: model.generate(["The"], top_p=2, temperature=-1),
         "temperature: .*; top_p: .*at most 1; found 2",
     ),
-    (lambda model: model.generate(["The"], top_p=0.9), "top_p would change nothing here"),
+    (lambda model: model.generate(["The"], top_p=0.9), "top_p has no effect here"),
     (lambda model: model.generate(["The"], stop="."), "stop: a list of texts is expected"),
     (lambda model: nlptool.load(""), "a model is a folder or hf://OWNER/NAME"),
 )

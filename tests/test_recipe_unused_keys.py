@@ -1,4 +1,4 @@
-"""Keys that take the place of others, and keys that would change nothing."""
+"""Keys that take the place of others, and keys without effect."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def test_both_on_the_command_line_contradict_each_other():
     ],
 )
 def test_an_override_that_changes_nothing_is_refused(name: str, schema: type[RecipeBlock], override: str):
-    with pytest.raises(RecipeError, match="changes nothing: "):
+    with pytest.raises(RecipeError, match="has no effect: "):
         read(name, schema, override)
 
 
@@ -73,7 +73,7 @@ def test_a_key_of_the_file_that_changes_nothing_is_refused_but_for_a_default(tmp
     path.write_text(dump(read("demo/bert", Pretrain).recipe))
     load(path, [], Pretrain)
     path.write_text(path.read_text().replace("batch_size: 32  # seq", "batch_size: 64  # seq", 1))
-    with pytest.raises(RecipeError, match=r"recipe.yaml:\d+: train.batch_size: changes nothing"):
+    with pytest.raises(RecipeError, match=r"recipe.yaml:\d+: train.batch_size: has no effect"):
         load(path, [], Pretrain)
 
 

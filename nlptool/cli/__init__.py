@@ -129,7 +129,7 @@ def _of_system(error: OSError) -> NlptoolError:
 def _too_large() -> DataError:
     return DataError(
         "not enough memory on this machine",
-        hint="nlptool plan RECIPE says what a run takes; a smaller model or batch, or more micro-batches, take less",
+        hint="nlptool plan RECIPE estimates the memory of a run; use a smaller model or batch, or more micro-batches",
     )
 
 

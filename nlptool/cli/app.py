@@ -6,6 +6,7 @@ from copy import copy
 from difflib import get_close_matches
 from importlib import import_module
 from inspect import getdoc
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -17,8 +18,6 @@ from nlptool.commands.specs import HEADINGS, LOOK, RANKED
 from nlptool.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nlptool.console import Console, Options
     from nlptool.recipe import RecipeBlock
 
@@ -30,6 +29,9 @@ Changes = Annotated[
 ]
 RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
+]
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A Hugging Face folder, e.g. a run's final, or a hub id.")
 ]
 OutFolder = Annotated[
     str | None,
@@ -58,6 +60,10 @@ OnError = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
+MinimalPairs = Annotated[
+    Path | None,
+    typer.Option("--minimal-pairs", metavar="FOLDER", help="Minimal pairs to score: BLiMP's JSON lines."),
+]
 SuiteName = Annotated[
     str | None,
     typer.Option(
@@ -156,7 +162,7 @@ class Manner:
     """--json: an error is also a line of JSON on stdout, unless a result was printed."""
     console: "Console | None" = None
     """The console created last."""
-    out: "Path | None" = None
+    out: Path | None = None
     """The output folder, to which a failed write without a file name is attributed."""
 
 
@@ -198,7 +204,7 @@ def refuse_flags(arguments: Sequence[str], command: str = "") -> None:
 
 
 def prepare(
-    out: "Path", options: "Options", recipe: "RecipeBlock | None" = None, holds: str | None = None
+    out: Path, options: "Options", recipe: "RecipeBlock | None" = None, holds: str | None = None
 ) -> None:
     """Prepare the output folder before any heavy import; with several ranks, after they have joined."""
     Manner.out = out

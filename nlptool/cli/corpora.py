@@ -91,7 +91,7 @@ def corpus(
 
     view = _view(sample, show, rule, document)
     if urls and view is not None:
-        raise UsageError("--urls goes with a recipe and changes alone")
+        raise UsageError("--urls accepts only a recipe and changes")
     view = light.View(urls=True) if urls else view
     if view is not None and (shard is not None or overwrite or resume is not None or dry_run):
         looking = "--show" if show else "--urls" if urls else "--sample"
@@ -122,7 +122,7 @@ def _view(sample: int | None, show: bool, rule: str | None, document: str | None
             f"{'--rule' if rule else '--id'} goes with --show", hint="nlptool corpus FOLDER --show"
         )
     if document is not None and (rule is not None or sample is not None):
-        raise UsageError("--id goes with --show alone")
+        raise UsageError("--id requires --show")
     return View(sample, rule, document) if show or sample is not None else None
 
 

@@ -12,6 +12,8 @@ from nlptool.cli.app import (
     Changes,
     DryRun,
     Json,
+    MinimalPairs,
+    ModelName,
     OutFolder,
     Overwrite,
     Replace,
@@ -33,20 +35,10 @@ if TYPE_CHECKING:
 
 (PROMPT,) = (spec for spec in COMMANDS if spec.name == "prompt")
 
-OneRecipe = Annotated[
-    str | None, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
-]
-PromptResume = Annotated[
-    str | None,
-    typer.Option("--resume", metavar="auto", help="Resume: keep the responses that the output folder holds."),
-]
-
 
 @app.command("fill-mask", rich_help_panel=INFERENCE)
 def fill_mask(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A Hugging Face folder, e.g. a run's final, or a hub id.")
-    ],
+    model: ModelName,
     texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Texts with [MASK] in them.")],
     number: Annotated[int, typer.Option("--top", min=1, metavar="N", help="Predictions per mask.")] = 5,
     as_json: Json = False,
@@ -86,10 +78,7 @@ def evaluate(
             "else they do not overlap.",
         ),
     ] = None,
-    minimal_pairs: Annotated[
-        Path | None,
-        typer.Option("--minimal-pairs", metavar="FOLDER", help="Minimal pairs to score: BLiMP's JSON lines."),
-    ] = None,
+    minimal_pairs: MinimalPairs = None,
     pll_metric: Annotated[
         Literal["original", "within_word_l2r"] | None,
         typer.Option(
@@ -153,21 +142,23 @@ def evaluate(
             "--max-chars": store is None and max_chars is not None,
             "--stride": store is None and stride is not None,
         },
-        "goes with held-out text: --store STORE",
+        "requires held-out text: --store STORE",
     )
     _refuse(
         {
             "--limit": minimal_pairs is None and limit is not None,
             "--pll-metric": minimal_pairs is None and pll_metric is not None,
         },
-        "goes with minimal pairs: --minimal-pairs FOLDER",
+        "requires minimal pairs: --minimal-pairs FOLDER",
     )
     if graph is not None:
         others = {"--task": task, "--data": data, "--suite": suite, "--store": store, "--resume": resume}
         others["--minimal-pairs"] = minimal_pairs
-        _refuse({"--batch-size": batch_size is not None}, "does not go with --graph")
-        _refuse({name: value is not None for name, value in others.items()}, "does not go with --graph")
-        _refuse({"--overwrite": out is None and overwrite}, "goes with a folder: --out FOLDER")
+        _refuse({"--batch-size": batch_size is not None}, "cannot be combined with --graph")
+        _refuse(
+            {name: value is not None for name, value in others.items()}, "cannot be combined with --graph"
+        )
+        _refuse({"--overwrite": out is None and overwrite}, "requires a folder: --out FOLDER")
         ranking = graph_ranking(models, graph, splits or ())
         _evaluate((models, ranking, out), out, Options(overwrite=overwrite, json=as_json))
         return
@@ -175,16 +166,16 @@ def evaluate(
     of_task = task is not None or bool(splits) or (alone and data is not None)
     _refuse(
         {"--data": suite is None and not of_task and data is not None},
-        "goes with tasks: --suite SUITE, or --task TASK",
+        "requires tasks: --suite SUITE, or --task TASK",
     )
     _refuse(
         {"--resume": out is None and resume is not None, "--overwrite": out is None and overwrite},
-        "goes with a folder: --out FOLDER",
+        "requires a folder: --out FOLDER",
     )
     folder.require_auto(resume)
     if of_task:
         others = {"--suite": suite, "--minimal-pairs": minimal_pairs, "--store": store, "--resume": resume}
-        _refuse({name: value is not None for name, value in others.items()}, "does not go with --task")
+        _refuse({name: value is not None for name, value in others.items()}, "cannot be combined with --task")
         question = task_question(models, task, data, splits or (), batch_size)
         _evaluate((models, question, out), out, Options(overwrite=overwrite, json=as_json))
         return
@@ -219,10 +210,17 @@ def _evaluate(what: Any, out: Path | None, options: "Options") -> None:
     context_settings={"ignore_unknown_options": True},
 )
 def prompt(
-    recipe: OneRecipe = None,
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
+    ] = None,
     changes: Changes = None,
     out: OutFolder = None,
-    resume: PromptResume = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", metavar="auto", help="Resume: keep the responses that the output folder holds."
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -252,4 +250,4 @@ def _refuse(useless: Mapping[str, bool], why: str) -> None:
     """Raise UsageError for options that would have no effect."""
     for name, given in useless.items():
         if given:
-            raise UsageError(f"{name} would change nothing here", hint=f"it {why}")
+            raise UsageError(f"{name} has no effect here", hint=f"it {why}")

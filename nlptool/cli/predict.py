@@ -54,7 +54,7 @@ def predict(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="jsonl, csv, tsv, parquet, lines or conll, where a file's name does not tell.",
+            help="jsonl, csv, tsv, parquet, lines or conll, if a file's name does not show it.",
         ),
     ] = None,
     columns: Annotated[
@@ -100,7 +100,7 @@ def predict(
 
     folder.require_auto(resume)
     if out is None and (resume or overwrite):
-        raise UsageError("--resume and --overwrite go with a file: --out FILE")
+        raise UsageError("--resume and --overwrite require a file: --out FILE")
     names = tuple(name.strip() for name in columns.split(",")) if columns else ()
     request = light.PredictOptions(
         model=model,

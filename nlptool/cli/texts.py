@@ -5,12 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from nlptool.cli.app import BatchSize, Json, OnError, Replace, app, carry_out
+from nlptool.cli.app import BatchSize, Json, ModelName, OnError, Replace, app, carry_out
 from nlptool.commands.specs import INFERENCE
 
-Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A Hugging Face folder, e.g. a run's final, or a hub id.")
-]
 InputFile = Annotated[
     str | None,
     typer.Argument(
@@ -34,7 +31,7 @@ Format = Annotated[
     ". Without a text, on a terminal, each line that is typed is one. Options mean what they mean in transformers.",
 )
 def generate(
-    model: Model,
+    model: ModelName,
     file: InputFile = None,
     text: Annotated[
         str | None,
@@ -141,7 +138,7 @@ def generate(
     "is the mean of the last four, which BERT's section 5.3 found best but for their concatenation.",
 )
 def embed(
-    model: Model,
+    model: ModelName,
     file: InputFile = None,
     text: Annotated[
         str | None, typer.Option("--text", metavar="TEXT", help="One text in place of a file.")

@@ -12,6 +12,7 @@ from nlptool.cli.app import (
     Changes,
     DryRun,
     Json,
+    MinimalPairs,
     OutFolder,
     Overwrite,
     RecipeName,
@@ -129,10 +130,7 @@ def compare(
         str | None,
         typer.Option("--out", "-o", metavar="FOLDER", help="Output folder (default runs/compare)."),
     ] = None,
-    minimal_pairs: Annotated[
-        Path | None,
-        typer.Option("--minimal-pairs", metavar="FOLDER", help="Minimal pairs to score: BLiMP's JSON lines."),
-    ] = None,
+    minimal_pairs: MinimalPairs = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, metavar="N", help="Score at most N pairs of each file.")
     ] = 100,
@@ -221,9 +219,7 @@ def reproduce(
     context_settings={"ignore_unknown_options": True},
 )
 def plan(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe.")
-    ],
+    recipe: RecipeName,
     changes: Changes = None,
     no_probe: Annotated[
         bool, typer.Option("--no-probe", help="Skip the timed steps; no time is estimated.")

@@ -103,7 +103,7 @@ def folder(path: Path) -> Iterator[Check]:
             yield Check("run", None, why)
     else:
         raise UsageError(
-            f"{path}: is no run (no recipe.yaml), token store (store.json) or model (config.json): "
+            f"{path}: is not a run (no recipe.yaml), token store (store.json) or model (config.json): "
             f"{folder_kinds.describe(path)}"
         )
 

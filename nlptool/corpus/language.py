@@ -67,4 +67,4 @@ def _model(config: Language) -> Any:
     try:
         return fasttext.load_model(str(path))
     except (ValueError, RuntimeError, MemoryError) as error:
-        raise UsageError(f"language.model: {path} is no fastText model: {error}") from None
+        raise UsageError(f"language.model: {path} is not a fastText model: {error}") from None

@@ -75,9 +75,9 @@ def _encoded(requests: Sequence[Request], tokenizer: Tokenizer) -> list[EncodedR
             raise request.fault(
                 f"the answer {json_value(request.answer)} adds no token to {json_value(_end(request.context))}",
                 "a token reaches across the join: let the answer begin a word, with a space in front of it, as the "
-                "task's answer: ' {choice}'; or mend or remove the row"
+                "task's answer: ' {choice}'; or fix or remove the row"
                 if request.answer.strip()
-                else "mend or remove the row",
+                else "fix or remove the row",
             )
         pairs.append(EncodedRequest(ids[context], answer))
     return pairs

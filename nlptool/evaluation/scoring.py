@@ -275,7 +275,7 @@ def whole(texts: Sequence[str], tokenizer: Tokenizer, positions: int, around: in
         if (length := len(pair.answer) + around) > positions:
             raise DataError(
                 f"a text of {length} tokens, and the model reads {positions}: {text[:60]}...",
-                hint="shorten or remove it, or take a model with more positions",
+                hint="shorten or remove it, or use a model with more positions",
             )
     return pairs
 

@@ -54,7 +54,7 @@ class Lemmatiser:
         if find_spec("simplemma") is None:
             raise UsageError(
                 "grounding needs the package simplemma for lemmas",
-                hint=f"{install('knowledge')}; or take words as they stand: task.grounding.language=null",
+                hint=f"{install('knowledge')}; or use words without lemmas: task.grounding.language=null",
             )
         try:
             self._lemma("a")

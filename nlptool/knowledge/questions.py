@@ -94,8 +94,8 @@ def drawn(plan: QuestionPlan, columns: Columns, relations: Sequence[str]) -> tup
         out.append(pairs[at])
     if len(triples) < 2:
         raise DataError(
-            f"{counted(len(triples), 'questions')} can be asked of the graph, since each entity and relation keeps one",
-            hint="ask more relations, a larger share, or leave questions out",
+            f"{counted(len(triples), 'questions')} can be made, since each entity and relation keeps a triple",
+            hint="give more relations or a larger share, or leave questions out",
         )
     held_out = min(max(1, round(plan.validation * len(triples))), len(triples) - 1)
     questions = [Question(*one, SPLITS[number < held_out]) for number, one in enumerate(triples)]

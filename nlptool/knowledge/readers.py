@@ -111,20 +111,20 @@ def _fields(data: bytes, line: int) -> list[str] | BadRecord | None:
     fields = text.split("\t")
     if len(fields) != 3:
         found = f"{counted(len(fields), 'fields')}; three are expected, tabs between them"
-        return BadRecord(line, "not three fields", found, "mend or remove the line")
+        return BadRecord(line, "not three fields", found, "fix or remove the line")
     return _named(fields, line)
 
 
 def _named(fields: list[str], line: int) -> list[str] | BadRecord:
     for name, field in zip(("first", "second", "third"), fields, strict=True):
         if not field or field.isspace():
-            return BadRecord(line, "empty field", f"the {name} field is empty", "mend or remove the line")
+            return BadRecord(line, "empty field", f"the {name} field is empty", "fix or remove the line")
         if "\n" in field or "\r" in field:
             found = f"the {name} field has a line end in it"
-            return BadRecord(line, "line end in a name", found, "mend or remove the line")
+            return BadRecord(line, "line end in a name", found, "fix or remove the line")
         if not field.isascii() and SURROGATE.search(field):
             found = f"the {name} field has half a character in it (a lone surrogate)"
-            return BadRecord(line, "half a character", found, "mend or remove the line")
+            return BadRecord(line, "half a character", found, "fix or remove the line")
     return fields
 
 
@@ -159,7 +159,7 @@ def read_jsonl(stream: IO[bytes], fields: tuple[str, str, str]) -> Read:
             found = f"broken JSON ({error}); one object a line is expected"
             array = "dumps of Wikidata are read with source.format=wikidata; else write an object a line: jq -c '.[]'"
             return BadRecord(
-                line, "broken JSON", found, array if text.strip() == "[" else "mend or remove the line"
+                line, "broken JSON", found, array if text.strip() == "[" else "fix or remove the line"
             )
         values = []
         for path in fields:

@@ -146,7 +146,7 @@ def labels(files: list[File]) -> Iterator[tuple[str, str]]:
                 if not line.isspace() and not (tab and entity):
                     raise DataError(
                         f"{file.path}:{number}: an entity and its label are expected, a tab between them",
-                        hint="mend or remove the line",
+                        hint="fix or remove the line",
                     )
                 if tab:
                     yield entity, label

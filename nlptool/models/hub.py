@@ -57,7 +57,7 @@ def folder(name: str) -> Path:
         return path
     path = _downloaded(name, found, FILES)
     if not (path / "config.json").exists():
-        raise DataError(f"{name}: has no config.json, so it is no model of transformers")
+        raise DataError(f"{name}: has no config.json, so it is not a model of transformers")
     return path
 
 

@@ -320,7 +320,7 @@ def _require_finite(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     if bad:
         raise DataError(
             f"{folder}: {', '.join(bad[:3])}{', ...' if len(bad) > 3 else ''}: not all weights are finite numbers",
-            hint="the run that made it diverged; take an earlier checkpoint of it",
+            hint="the run that made it diverged; use an earlier checkpoint of it",
         )
 
 

@@ -30,7 +30,7 @@ def open_decoder(pretrained: Pretrained, device: torch.device = CPU) -> Decoder:
     """The decoder, whose head is its word embeddings. Raises DataError for an encoder."""
     decoder = pretrained.config.build(pretrained.vocab_size)
     if not isinstance(decoder, Decoder):
-        raise DataError("the model is no decoder", hint="name the final/ of a pretrain-clm run")
+        raise DataError("the model is not a decoder", hint="name the final/ of a pretrain-clm run")
     _load(pretrained, {"backbone": decoder}, device)
     return decoder
 

@@ -60,7 +60,7 @@ def require_pairs(key: str, model: ModelConfig) -> list[Problem]:
         )
         return [Problem(key, text)]
     if not model.pooled:
-        text = f"is asked of a pooler, as BERT has one, and {model.name} has none; set model.name=bert"
+        text = f"needs a pooler, as BERT has one, and {model.name} has none; set model.name=bert"
         return [Problem(key, text)]
     return []
 

@@ -79,7 +79,7 @@ class MaskedLM(Objective):
         remarks = []
         if self.config.whole_word and not self.vocabulary.knows_word_boundaries:
             remarks.append(
-                "objective.whole_word: the tokenizer's tokens do not tell where words begin: single ones are masked"
+                "objective.whole_word: the tokenizer's tokens do not show word boundaries, so single tokens are masked"
             )
         if not isinstance(examples, SegmentPairs):
             return remarks

@@ -192,7 +192,7 @@ def require_decoders(models: Sequence[PromptedModel], runs: Sequence[TaskRun]) -
     if unable:
         raise DataError(
             f"{', '.join(unable)}: an encoder writes no text, and {', '.join(generated)} is answered by writing",
-            hint="leave out the model or the task; tasks of choices and continuations can be asked of both",
+            hint="leave out the model or the task; tasks of choices and continuations support both",
         )
 
 
@@ -215,7 +215,7 @@ def _require_positions(model: PromptedModel, runs: Sequence[TaskRun]) -> None:
                 raise DataError(
                     f"{run.name}: an answer of {counted(new, 'tokens')}, and {model.name} reads "
                     f"{most + new:,} with the question",
-                    hint="lower the task's key tokens, or take a model with more positions",
+                    hint="lower the task's key tokens, or use a model with more positions",
                 )
             continue
         for instance in run.instances:

@@ -61,7 +61,7 @@ def fill_prompt(template: str, row: Row, also: Mapping[str, str] | None = None) 
         names = ", ".join(f"'{name}'" for name in texts)
         what = f"columns {names} are" if len(texts) > 1 else f"column {names} is"
         raise DataError(
-            f"{row.place}: {what} empty, so the prompt asks nothing", hint="mend or remove the row"
+            f"{row.place}: {what} empty, so the prompt asks nothing", hint="fix or remove the row"
         )
     return _filled(template, texts)
 

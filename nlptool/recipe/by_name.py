@@ -62,15 +62,13 @@ class Named:
         hint = f"one of {', '.join(self.choice.names)}"
         if name is not None:
             return RecipeError(
-                f"{source.name}: name: {json_value(name)} is no kind of {self.what}", hint=hint
+                f"{source.name}: name: {json_value(name)} is not a kind of {self.what}", hint=hint
             )
         if key := next((key for key in ("task", "tasks") if key in source.data), None):
             return RecipeError(
                 f"{source.name}: is a recipe, not a {self.what}", hint=f"give what its key {key} has"
             )
-        return RecipeError(
-            f"{source.name}: name: is missing; it says of which kind a {self.what} is", hint=hint
-        )
+        return RecipeError(f"{source.name}: name: is missing; it is the kind of a {self.what} is", hint=hint)
 
     def block(self, given: Any) -> Any:
         """The block behind a name; other values than texts are unchanged. Raises RecipeError."""

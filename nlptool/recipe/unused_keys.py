@@ -50,7 +50,7 @@ def idle(recipe: RecipeBlock, source: RecipeSource) -> list[Problem]:
         default = getattr(block, key) == type(block).model_fields[key].default
         removed = place.startswith(f"{COMMAND_LINE}~")
         if (place.startswith(COMMAND_LINE) and not removed) or (place and not default):
-            problems.append(Problem(path, f"changes nothing: {why}"))
+            problems.append(Problem(path, f"has no effect: {why}"))
     return problems
 
 

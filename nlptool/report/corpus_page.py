@@ -75,7 +75,7 @@ def _rules(report: Mapping[str, Any], samples: Samples) -> str:
         cards = "".join(_rule(name, rule, report, samples.get(name, ())) for name, rule in members)
         note = _note(block, report)
         found += f'<h3>{html_text(block)}</h3>\n{note}<div class="cards">{cards}</div>\n'
-    return found or '<p class="note">No rule was asked for.</p>'
+    return found or '<p class="note">The recipe has no rules.</p>'
 
 
 def _note(block: str, report: Mapping[str, Any]) -> str:

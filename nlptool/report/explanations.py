@@ -38,7 +38,7 @@ def rows(run: Run) -> list[dict[str, Any]]:
                 if len(some) < EACH and any(answer["paths"].values()):
                     some.append(answer)
             except (ValueError, KeyError, TypeError, AttributeError):
-                raise DataError(f"{path}:{number}: is no line of predictions", hint=REMEDY) from None
+                raise DataError(f"{path}:{number}: is not a line of predictions", hint=REMEDY) from None
     return found[True] + found[False]
 
 

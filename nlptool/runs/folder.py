@@ -49,9 +49,9 @@ def prepare_output_folder(
     replaced.
     """
     if out.name in ("", ".."):
-        raise UsageError(f"{out}: is no folder of its own", hint="name one with --out, e.g. runs/mine")
+        raise UsageError(f"{out}: is not a folder of its own", hint="name one with --out, e.g. runs/mine")
     if os.path.lexists(out) and not out.is_dir():
-        what = "is a link to no folder" if out.is_symlink() else "is a file, not a folder"
+        what = "is a broken link" if out.is_symlink() else "is a file, not a folder"
         raise UsageError(f"{out}: {what}", hint="choose another folder with --out")
     real = Path(os.path.realpath(out))
     if any(path.name == "checkpoints" and (path.parent / KEPT).exists() for path in (real, *real.parents)):

@@ -87,7 +87,7 @@ def require_room(parameters: int, device: torch.device) -> None:
         raise DataError(
             f"not enough memory: the model has at least {quantity(parameters, 'parameters')}, which take "
             f"{quantity(16 * parameters, 'B')} while they are trained; {where} has {quantity(here.memory, 'B')}",
-            hint="nlptool plan RECIPE says what a run takes; a smaller model takes less",
+            hint="nlptool plan RECIPE estimates the memory of a run; use a smaller model",
         )
 
 

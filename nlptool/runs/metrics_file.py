@@ -83,7 +83,7 @@ def read(run: Path) -> list[dict[str, Any]]:
         if not isinstance(line.get("step"), int):
             raise DataError(f"{path}:{number}: has no step", hint=remedy)
         if wrong := [name for name, value in line.items() if not isinstance(value, int | float)]:
-            raise DataError(f"{path}:{number}: {wrong[0]} is no number", hint=remedy)
+            raise DataError(f"{path}:{number}: {wrong[0]} is not a number", hint=remedy)
     return found
 
 

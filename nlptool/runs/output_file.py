@@ -22,7 +22,7 @@ def prepare_output_file(
     UsageError where `out` is no file, is an input, or exists without --resume or --overwrite.
     """
     if os.path.lexists(out) and not out.is_file():
-        what = "is a link to no file" if out.is_symlink() and not out.exists() else "is no file"
+        what = "is a broken link" if out.is_symlink() and not out.exists() else "is not a file"
         raise UsageError(f"{out}: {what}", hint="choose another file with --out")
     real = Path(os.path.realpath(out))
     for read in map(Path, reads):

@@ -73,6 +73,6 @@ def choices_of(row: Row, columns: tuple[str, ...], number: int) -> list[str]:
     if len(found) != number:
         raise DataError(
             f"{row.place}: column '{column}' has {counted(len(found), 'choices')}, the task {number}",
-            hint="mend or remove the row, or give the task as many labels",
+            hint="fix or remove the row, or give the task as many labels",
         )
     return [filled(row, column, text) for text in found]

@@ -219,7 +219,7 @@ def nested(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def filled(row: Row, column: str, text: str, remedy: str = "mend or remove the row") -> str:
+def filled(row: Row, column: str, text: str, remedy: str = "fix or remove the row") -> str:
     """A text. Raises DataError, with this hint, if it is blank."""
     if not text.strip():
         raise DataError(f"{row.place}: column '{column}' is empty", hint=remedy)
@@ -259,5 +259,5 @@ def class_of(row: Row, column: str, labels: tuple[str, ...]) -> float:
         hint="its label is hidden or was not agreed on: remove the row, or name a split with labels; classification "
         f"leaves such rows out: task.label_map={{{json_value(label_name(value))}: null}}"
         if is_hidden(value)
-        else "mend the row, or list the class in the task's labels, in the order of their numbers",
+        else "fix the row, or list the class in the task's labels, in the order of their numbers",
     )

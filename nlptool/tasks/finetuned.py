@@ -47,7 +47,7 @@ class FinetunedModel:
                 ) from error
             if known is None:
                 raise DataError(
-                    f"{name}: does not say which task it was fine-tuned on (no task.json)",
+                    f"{name}: does not record the task it was fine-tuned on (no task.json)",
                     hint="name it: --task TASK, e.g. glue/sst2; or fine-tune it: nlptool finetune",
                 )
             own = TaskRecord(known, huggingface.trained_positions(folder, model), ROWS)

@@ -161,7 +161,7 @@ def mention(row: Row, column: str, text: str, values: Sequence[Any] | None = Non
     score = given[3] if len(given) == 4 else 1.0
     if isinstance(score, bool) or not isinstance(score, int | float):
         raise DataError(
-            f"{row.place}: column '{column}': {json_value(score)} is no score, a number from 0 to 1"
+            f"{row.place}: column '{column}': {json_value(score)} is not a score, a number from 0 to 1"
         )
     return Mention(*stretch(row, column, text, begin, end), entity_name(row, column, entity), float(score))
 
@@ -171,8 +171,8 @@ def stretch(row: Row, column: str, text: str, begin: int | None, end: int | None
     if begin is None or end is None or not 0 <= begin < end <= len(text) or not text[begin:end].strip():
         shown = f"{json_value(begin)} to {json_value(end)}"
         raise DataError(
-            f"{row.place}: column '{column}': characters {shown} are no stretch of the text, which has {len(text):,}",
-            hint="from the first character to the one after the last, counted from 0; mend or remove the row",
+            f"{row.place}: column '{column}': characters {shown} are not a span of the text, which has {len(text):,}",
+            hint="from the first character to the one after the last, counted from 0; fix or remove the row",
         )
     return begin, end
 
@@ -182,7 +182,7 @@ def entity_name(row: Row, column: str, value: Any) -> str | None:
     if value is None or value in ("", "UNK", -1):
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise DataError(f"{row.place}: column '{column}': {json_value(value)} is no name of an entity")
+        raise DataError(f"{row.place}: column '{column}': {json_value(value)} is not the name of an entity")
     return str(value)
 
 
@@ -223,7 +223,7 @@ def words_stretch(row: Row, column: str, begins: list[int], first: Any, last: An
         shown = f"{json_value(first)} to {json_value(last)}"
         raise DataError(
             f"{row.place}: column '{column}': words {shown} are none of the {len(begins) - 1:,} words, counted from 0",
-            hint="mend or remove the row",
+            hint="fix or remove the row",
         )
     return begins[one], begins[other + 1] - 1
 

@@ -130,7 +130,7 @@ def read_task_record(folder: Path) -> TaskRecord | None:
 def _task(block: dict[str, Any]) -> TaskConfig:
     name = block.get("name")
     if name not in registry.names("tasks"):
-        raise ValueError(f"name: {json_value(name)} is no kind of task")
+        raise ValueError(f"name: {json_value(name)} is not a kind of task")
     # From JSON, where tuples are lists.
     return registry.config("tasks", name).model_validate_json(json.dumps(block))
 

@@ -101,7 +101,7 @@ def errors_as_data(name: str, doing: str) -> Iterator[None]:
             raise
         why = str(error).strip().partition("\n")[0]
         raise DataError(
-            f"{name}: cannot {doing}: {why}", hint="take another tokenizer, or mend this one"
+            f"{name}: cannot {doing}: {why}", hint="use another tokenizer, or fix this one"
         ) from error
 
 
@@ -129,7 +129,7 @@ def require_bounded(found: Path, content: dict[str, Any]) -> None:
 
 
 def _refused(found: Path, why: str) -> DataError:
-    return DataError(f"{found}: {why}", hint="take another tokenizer, or remove the replacements")
+    return DataError(f"{found}: {why}", hint="use another tokenizer, or remove the replacements")
 
 
 def _replacements(value: Any) -> Iterator[dict[str, Any]]:

@@ -60,7 +60,7 @@ def look(source: Source, files: Sequence[File]) -> list[str]:
     raise DataError(
         f"{len(found):,} of {counted(len(files), 'files')} begin with what cannot be read:\n"
         + "\n".join(lines),
-        hint="mend them, or name the others in source.files; or source.on_error=drop leaves out what cannot be read, "
+        hint="fix them, or name the others in source.files; or source.on_error=drop leaves out what cannot be read, "
         "and counts it",
     )
 

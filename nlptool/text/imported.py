@@ -117,7 +117,7 @@ def _class(folder: Path, found: Path, config: dict[str, Any]) -> tuple[str | Non
     short = (name or "").removesuffix("Fast").removesuffix("Tokenizer")
     if short in CODE:
         raise DataError(
-            f"{folder}: a {name} {CODE[short]}, which is not part of the files, so its ids cannot be given",
+            f"{folder}: a {name} {CODE[short]}, which is not part of the files, so its ids cannot be computed",
             hint=TRAIN,
         )
     if model.get("model_type") in AS_IT_IS and found.name == "tokenizer.json":
@@ -129,7 +129,7 @@ def _class(folder: Path, found: Path, config: dict[str, Any]) -> tuple[str | Non
         return None, CLASSES["Bert" if found.suffix == ".txt" else "GPT2"]
     if short not in CLASSES and found.name in ("vocab.txt", "vocab.json"):
         raise DataError(
-            f"{found}: is the vocabulary of a {name}, which is not known here", hint=CONVERT.format(folder)
+            f"{found}: is the vocabulary of a {name}, which is not supported", hint=CONVERT.format(folder)
         )
     return short, CLASSES.get(short)
 

@@ -51,8 +51,8 @@ def format_of(
         return piped
     path = Path(name)
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "no such file"
-        text = "; a text goes behind --text" if " " in name else ""
+        what = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "no such file"
+        text = "; give a text with --text" if " " in name else ""
         raise UsageError(f"{name}: {what}", hint=f"name a file of rows or lines; - is standard input{text}")
     found = given or SUFFIXES.get(_suffixes(path)[0]) or default
     if found == "lines" and not given and texts:
@@ -61,8 +61,8 @@ def format_of(
             found = _below_header(stream.readline(RECORD).decode("utf8", "replace"), texts) or found
     if found is None:
         raise UsageError(
-            f"{name}: the name does not tell its format",
-            hint="say it with --format jsonl, csv, tsv, parquet, conll, or lines for a text a line",
+            f"{name}: its name does not show the format",
+            hint="give it with --format jsonl, csv, tsv, parquet, conll, or lines for a text a line",
         )
     return found
 

@@ -138,7 +138,7 @@ def read_jsonl(stream: IO[bytes], field: str) -> Read:
                 yield at_field(json.loads(line), field, number)
             except (ValueError, RecursionError) as error:
                 found = f"broken JSON ({error}); one object a line is expected"
-                yield BadRecord(number, "broken JSON", found, "mend or remove the line")
+                yield BadRecord(number, "broken JSON", found, "fix or remove the line")
 
 
 def read_parquet(file: File, field: str, beside: Sequence[str] = ()) -> Read:

@@ -34,7 +34,7 @@ def at_field(record: object, field: str, line: int) -> Record | BadRecord:
     """The text of a record's field; dots lead into objects: `doc.text`."""
     if not isinstance(record, dict):
         found = f"a {json_kind(type(record))}; an object with the field '{field}' is expected"
-        return BadRecord(line, "not an object", found, "mend or remove the line")
+        return BadRecord(line, "not an object", found, "fix or remove the line")
     value: object = record.get(field)
     if field not in record:
         value = record

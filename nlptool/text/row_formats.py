@@ -69,7 +69,7 @@ def _half_character(place: str, values: dict[str, Any]) -> DataError | None:
         half = error.object[error.start]
         return DataError(
             f"{place}: \\u{ord(half):04x} is half of a character, without its other half",
-            hint="mend or remove the row; the text was cut within an emoji or a rare character",
+            hint="fix or remove the row; the text was cut within an emoji or a rare character",
         )
     return None
 

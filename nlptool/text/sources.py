@@ -185,7 +185,7 @@ def _near(path: Path) -> str:
 
 def _inspect(path: Path, given: Format | None, *, markup: bool) -> File:
     if path.is_symlink() and not path.exists():
-        raise DataError(f"{path}: a link to a file that is not there", hint="mend or remove the link")
+        raise DataError(f"{path}: a link to a file that is not there", hint="fix or remove the link")
     if not path.is_file():  # a pipe would block for ever, and cannot be read twice
         raise DataError(f"{path}: not a regular file", hint="copy its contents into a file first")
     suffixes = [suffix.lower() for suffix in path.suffixes]

@@ -145,7 +145,9 @@ def read(folder: Path) -> Facts:
     try:
         return Facts(**values | {"stages": tuple(values.get("stages", ()))})
     except TypeError:
-        raise DataError(f"{path}: is no state of a checkpoint", hint="resume another checkpoint") from None
+        raise DataError(
+            f"{path}: is not the state of a checkpoint", hint="resume another checkpoint"
+        ) from None
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:

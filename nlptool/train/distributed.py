@@ -137,7 +137,7 @@ def connected() -> Iterator[None]:
             raise
         late = "Timed out" in words or "timeout" in words.lower()
         what = f"a rank is {STEP.seconds // 60} minutes late" if late else "another rank is gone"
-        raise OtherRankFailed(what, hint="its own message, or the kernel's log, says why") from error
+        raise OtherRankFailed(what, hint="see its own message, or the kernel's log") from error
 
 
 def join(this: Launch, waiting: Callable[[str], None] = lambda _: None) -> DistributedContext:

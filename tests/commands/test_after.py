@@ -124,7 +124,7 @@ def test_the_doctor_looks_at_the_machine(capsys):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys):
-    for command, told in (("doctor", "is no run (no recipe.yaml)"), ("export", "that folder is empty")):
+    for command, told in (("doctor", "is not a run (no recipe.yaml)"), ("export", "that folder is empty")):
         assert main([command, str(tmp_path)]) == 2
         assert told in capsys.readouterr().err
 

@@ -158,7 +158,7 @@ def test_a_figure_that_is_no_number_is_named(run: Path, tiny_recipe: Path, tmp_p
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 12, "heldout/mlm": "08"}\n')
     assert train(tiny_recipe, "--resume", "auto") == 3
-    assert "heldout/mlm is no number" in capsys.readouterr().err
+    assert "heldout/mlm is not a number" in capsys.readouterr().err
     (tmp_path / "scores.json").write_text('{"baseline": {"accuracy": "08", "f1": 0.5}}')
     assert runs._baselines(tmp_path / "scores.json")["baselines"] == {"f1": 0.5}
 

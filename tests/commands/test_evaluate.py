@@ -66,12 +66,12 @@ def test_the_table_and_its_figures_are_written(tiny_run: Path, pairs: Path, tmp_
         (
             ["{final}", "--minimal-pairs", "{empty}", "--max-chars", "9"],
             2,
-            "--max-chars would change nothing",
+            "--max-chars has no effect",
         ),
-        (["{final}", "--store", "{empty}", "--limit", "9"], 2, "--limit would change nothing"),
-        (["{final}", "--store", "{empty}", "--data", "x"], 2, "--data would change nothing"),
-        (["{final}", "--store", "{empty}", "--resume", "auto"], 2, "--resume would change nothing"),
-        (["{final}", "--store", "{empty}", "--overwrite"], 2, "--overwrite would change nothing"),
+        (["{final}", "--store", "{empty}", "--limit", "9"], 2, "--limit has no effect"),
+        (["{final}", "--store", "{empty}", "--data", "x"], 2, "--data has no effect"),
+        (["{final}", "--store", "{empty}", "--resume", "auto"], 2, "--resume has no effect"),
+        (["{final}", "--store", "{empty}", "--overwrite"], 2, "--overwrite has no effect"),
         (["{final}", "--store", "{empty}", "-o", "x", "--resume", "y"], 2, "its own output folder"),
     ],
 )

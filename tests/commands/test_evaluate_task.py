@@ -82,8 +82,8 @@ def test_another_split_is_scored_by_the_task_that_the_model_carries(work: Path, 
     ("arguments", "told"),
     [
         (("--task", "nothing"), "nothing"),
-        (("--split", "extra", "--suite", "glue"), "--suite would change nothing here"),
-        (("--split", "extra", "--store", "store"), "--store would change nothing here"),
+        (("--split", "extra", "--suite", "glue"), "--suite has no effect here"),
+        (("--split", "extra", "--store", "store"), "--store has no effect here"),
         (("--data", "none", "--split", "extra"), "no folder or file none"),
     ],
 )

@@ -87,9 +87,9 @@ def test_a_name_that_pandas_takes_for_no_value_is_told(graph: Graph, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["graph", "--to", "openke", "--license", "mit"], 2, "--license would change nothing"),
-        (["graph", "--to", "pykeen", "--push-to-hub", "a/b"], 2, "--push-to-hub would change nothing"),
-        (["graph", "--to", "onnx", "--vectors", "vectors"], 2, "--vectors would change nothing"),
+        (["graph", "--to", "openke", "--license", "mit"], 2, "--license has no effect"),
+        (["graph", "--to", "pykeen", "--push-to-hub", "a/b"], 2, "--push-to-hub has no effect"),
+        (["graph", "--to", "onnx", "--vectors", "vectors"], 2, "--vectors has no effect"),
         (["vectors", "--to", "openke"], 3, "is not a knowledge graph"),
         (["graph", "--to", "openke", "--vectors", "graph"], 3, "holds no embeddings"),
         (["graph", "--to", "openke", "--out", "graph"], 2, "graph"),

@@ -205,9 +205,9 @@ def test_a_graph_that_answers_otherwise_is_not_kept(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--quantize", "int8"], "it goes with --to onnx"),
-        (["--to", "onnx", "--license", "mit"], "--license would change nothing"),
-        (["--to", "onnx", "--label", "x"], "it goes with --rows FILE"),
+        (["--quantize", "int8"], "it requires --to onnx"),
+        (["--to", "onnx", "--license", "mit"], "--license has no effect"),
+        (["--to", "onnx", "--label", "x"], "it requires --rows FILE"),
         (["--to", "onnx", "--rows", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
     ],
 )

@@ -557,7 +557,7 @@ def test_what_is_wrong_with_a_task_is_told_with_its_file_and_line(work: Path, ca
     assert "bell.yaml:3: metric: unknown key; did you mean metrics?" in told
     (work / "bell.yaml").write_text("name: clasify\n")
     assert tune(work) == 2
-    assert '"clasify" is no kind of task' in capsys.readouterr().err
+    assert '"clasify" is not a kind of task' in capsys.readouterr().err
     (work / "bell.yaml").write_text("task: bell\n")
     assert tune(work) == 2
     assert "bell.yaml: is a recipe, not a task" in capsys.readouterr().err

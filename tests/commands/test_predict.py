@@ -325,7 +325,7 @@ def test_entities_are_named_with_their_words(tiny_run: Path, tmp_path: Path, cap
     ]
     monkeypatch.undo()
     assert predict(model, "--text", " ") == 3
-    assert "--text: column 'tokens' is empty: there is no word to tag" in capsys.readouterr().err
+    assert "--text: column 'tokens' is empty: there are no words to tag" in capsys.readouterr().err
 
 
 def test_answers_say_where_they_stand_and_need_no_id(tiny_run: Path, tmp_path: Path, capsys):
@@ -351,7 +351,7 @@ def test_answers_say_where_they_stand_and_need_no_id(tiny_run: Path, tmp_path: P
         (("rows.jsonl", "--text", "a"), "two questions"),
         (("--text", "a", "-o", "out.jsonl"), "the prediction of a --text is shown"),
         (("none.jsonl",), "none.jsonl: no such file"),
-        (("rows.dat",), "does not tell its format"),
+        (("rows.dat",), "does not show the format"),
         (("rows.jsonl", "-o", "out.xlsx"), ".jsonl, .csv, .tsv, .parquet"),
         (("rows.jsonl", "--format", "xml"), "--format xml"),
         (("rows.jsonl", "--map", "sentence"), "--map sentence"),
@@ -371,5 +371,5 @@ def test_a_command_line_that_makes_no_sense_is_told(
 def test_a_pretrained_model_is_refused_with_the_way_out(tiny_run: Path, rows: Path, capsys):
     assert predict(tiny_run / "final", rows) == 3
     told = capsys.readouterr().err
-    assert "does not say which task" in told
+    assert "does not record the task" in told
     assert "nlptool finetune" in told

@@ -213,9 +213,9 @@ def test_a_refusal_is_one_clear_message(
     ("options", "told"),
     [
         (["--push-to-hub", "tiny"], "expected OWNER/NAME"),
-        (["--private"], "--private would change nothing"),
+        (["--private"], "--private has no effect"),
         ([], "is a model of transformers already"),
-        (["--out", "x", "--push-to-hub", "me/tiny"], "would change nothing"),
+        (["--out", "x", "--push-to-hub", "me/tiny"], "have no effect"),
     ],
 )
 def test_what_cannot_be_exported_is_said(options: list[str], told: str, tiny_run: Path, capsys):

@@ -112,7 +112,7 @@ def test_what_is_not_installed_or_no_model_is_one_clear_line(tmp_path: Path):
         extras.package_file("nothing-here", "x", "language", "corpus")
     pytest.importorskip("fasttext")
     (tmp_path / "model").write_bytes(b"no model")
-    with pytest.raises(UsageError, match="is no fastText model"):
+    with pytest.raises(UsageError, match="is not a fastText model"):
         language.Block(Language(keep=("en",), model=str(tmp_path / "model")))
 
 

@@ -87,8 +87,8 @@ def test_of_an_answer_the_first_sentences_may_count():
     [
         ({"num_beams": 4, "top_k": 2}, "num_beams searches .* samples nothing: top_k does not go with it"),
         ({"num_beams": 4, "temperature": 0.0}, "temperature does not go with it"),
-        ({"length_penalty": 1.0}, "length_penalty would change nothing here"),
-        ({"temperature": 0.0, "top_p": 0.9}, "top_p would change nothing here"),
+        ({"length_penalty": 1.0}, "length_penalty has no effect here"),
+        ({"temperature": 0.0, "top_p": 0.9}, "top_p has no effect here"),
         ({"stop": ("\n", "")}, "stop: a string without a character would stop everything"),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_test_row_has_a_question_and_no_answer(task: str):
         ("qa_srl", {"answers": []}, "column 'answers' is empty"),
         ("qa_zre", {"answers": "ten"}, "a list of texts is expected"),
         ("woz", {"dialogue": [{"transcript": "Hello"}]}, "turn 0: expected system_acts"),
-        ("wikisql", {"sql": {"sel": 5, "agg": 0, "conds": []}}, "sql is no query of this table"),
+        ("wikisql", {"sql": {"sel": 5, "agg": 0, "conds": []}}, "sql is not a query of this table"),
         ("mwsc", {"options": ["town"]}, "no column 'options.1'"),
     ],
 )

@@ -84,4 +84,4 @@ def test_forgotten_labels_are_asked_for():
 def test_an_empty_text_is_refused_with_a_remedy_that_the_kind_of_task_has(read, values):
     with pytest.raises(DataError, match=r"r:1: column '\w+' is empty") as error:
         read(Row("r:1", values), labelled=False)
-    assert error.value.hint == "mend or remove the row"
+    assert error.value.hint == "fix or remove the row"

@@ -137,7 +137,7 @@ def test_a_model_without_entities_reads_the_same_rows(tokenizer: Tokenizer, tmp_
     [
         (
             {"in_a": [["river", 4, 99]]},
-            "column 'in_a': characters 4 to 99 are no stretch of the text, which has 9",
+            "column 'in_a': characters 4 to 99 are not a span of the text, which has 9",
         ),
         (
             {"in_a": [["river", 4]]},

@@ -168,19 +168,19 @@ def test_types_are_read_in_ernies_form_and_in_figers():
 BAD = [
     (
         {"text": "a b", "ents": [["Q", 0, 1, 1], ["Q", 2, 9, 1]], "label": 0},
-        "characters 2 to 9 are no stretch",
+        "characters 2 to 9 are not a span",
     ),
     (
         {"text": "a b", "ents": [["Q", 0, 1, 1], ["Q", 2, 2, 1]], "label": 0},
-        "characters 2 to 2 are no stretch",
+        "characters 2 to 2 are not a span",
     ),
     (
         {"text": "a b", "ents": [["Q", 0, 1, 1], ["Q", 1, 2, 1]], "label": 0},
-        "characters 1 to 2 are no stretch",
+        "characters 1 to 2 are not a span",
     ),
     ({"text": "a b", "ents": [["Q", 0, 1, 1]], "label": 0}, "head and tail are expected"),
     ({"text": " ", "ents": [], "label": 0}, "'text' is empty"),
-    ({"text": "a b", "ents": [["Q", 0, 1, "x"], ["Q", 2, 3]], "label": 0}, '"x" is no score'),
+    ({"text": "a b", "ents": [["Q", 0, 1, "x"], ["Q", 2, 3]], "label": 0}, '"x" is not a score'),
     ({"text": "a b", "ents": [["Q", 0], ["Q", 2, 3]], "label": 0}, "[entity, begin, end, score] is expected"),
     (FORMS["ernie"] | {"ann": [["Q", 0, 99, 1]]}, "column 'ann': characters 0 to 99"),
     (FORMS["tacred"] | {"obj_end": 5}, "words 3 to 5 are none of the 5 words"),
@@ -202,7 +202,7 @@ def test_a_row_that_is_wrong_is_told_with_its_place(row: dict, told: str):
 
 def test_a_type_that_the_task_does_not_have_is_told():
     with pytest.raises(
-        DataError, match=r'data.jsonl:7: labels: "god" is no type of the task: 0 person, 1 place'
+        DataError, match=r'data.jsonl:7: labels: "god" is not a type of the task: 0 person, 1 place'
     ):
         small.config("entity_typing", TYPES).label_of(Row("data.jsonl:7", {"labels": ["time", "god"]}))
 

@@ -54,7 +54,7 @@ def opened(tokenizer: Tokenizer, folder: Path, length: int, *sentences: Sentence
         ({"ner_tags": None}, "holds null; a tag for each word is expected, 2 tags"),
         ({"ner_tags": [0, 3]}, "ner_tags[1] is 3; expected one of 0 O, 1 B-PER, 2 I-PER"),
         ({"ner_tags": [0, "B-LOC"]}, 'ner_tags[1] is "B-LOC"'),
-        ({"tokens": []}, "column 'tokens' is empty: there is no word to tag"),
+        ({"tokens": []}, "column 'tokens' is empty: there are no words to tag"),
         ({"tokens": "old river"}, "a list of words is expected"),
     ],
 )

@@ -120,7 +120,7 @@ def test_classes_that_are_none_are_told(classes: dict, write, capsys):
 
 def test_what_a_class_does_not_tell_is_asked_for(write, capsys):
     assert main(["predict", str(write("BertForMultipleChoice")), "--text", "a"]) == 3
-    assert "does not say which task it was fine-tuned on" in capsys.readouterr().err
+    assert "does not record the task it was fine-tuned on" in capsys.readouterr().err
     rows = write("BertForSequenceClassification", num_labels=2).parent / "rows.tsv"
     rows.write_text("리뷰\n강\n")
     assert main(["predict", str(rows.parent / "theirs"), str(rows)]) == 3

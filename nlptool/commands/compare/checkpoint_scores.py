@@ -65,7 +65,7 @@ def evaluated(name: str, setup: PretrainSetup, pairs: Pairs, console: Console) -
         key = _cache_key(setup, path, pairs)
         if not isinstance(known.get(key), dict):
             if key in known:
-                notify_recomputed(f"{out / 'probes.json'}: what it holds of {path.name} is no scores")
+                notify_recomputed(f"{out / 'probes.json'}: the scores of {path.name} are damaged")
             known[key] = _scores(setup, path, pairs, console)
             write_json(out / "probes.json", known)
         points.append(

@@ -103,7 +103,7 @@ def _require_same_budget(key: str) -> None:
             "nlptool evaluate MODEL --store STORE",
         )
     if first == "seed":
-        raise UsageError(f"--vary {key}: seeds are no setting to choose from", hint="--seeds 3")
+        raise UsageError(f"--vary {key}: seeds cannot be varied", hint="--seeds 3")
     if first == "out":
         raise UsageError(
             f"--vary {key}: each run has its folder in that of the comparison", hint="--out FOLDER"

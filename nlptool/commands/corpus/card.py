@@ -65,7 +65,7 @@ def card(setup: CorpusSetup, report: dict[str, Any]) -> str:
                     if not setup.replaced
                     else f"{', '.join(setup.replaced)} replaced, as far as their patterns find them."
                 ),
-                "Rules see words and lines; what a text says, nobody has checked.",
+                "Rules check words and lines; the content of texts has not been reviewed.",
             ]
         ),
     ]

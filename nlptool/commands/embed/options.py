@@ -37,7 +37,7 @@ class EmbedOptions:
                 "a file or --text: one of them", hint="nlptool embed MODEL texts.txt --out vectors.npy"
             )
         if self.text is not None and self.out is not None:
-            raise UsageError("--out would change nothing here", hint="the vector of one --text is printed")
+            raise UsageError("--out has no effect here", hint="the vector of one --text is printed")
         if self.file is None:
             return
         if self.out is None:

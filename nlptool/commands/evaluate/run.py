@@ -129,7 +129,7 @@ def _note_words(model: Scorer, name: str, console: Console) -> None:
     if not isinstance(model, MaskedScorer):
         console.note(f"{name}: scores by {model.kind}, to which --pll-metric is nothing")
     elif not model.tokenizer.knows_word_boundaries:
-        console.note(f"{name}: its tokens do not tell where words begin, so each counts as a word")
+        console.note(f"{name}: its tokens do not show word boundaries, so each counts as a word")
 
 
 def _perplexity(

@@ -51,7 +51,7 @@ class ExportOptions:
         if self.repository is not None and not REPOSITORY.fullmatch(self.repository):
             raise UsageError(f"--push-to-hub {self.repository}: expected OWNER/NAME")
         if self.vectors is not None and not self.of_graph:
-            raise UsageError("--vectors would change nothing here", hint="it goes with --to openke or pykeen")
+            raise UsageError("--vectors has no effect here", hint="it requires --to openke or pykeen")
         if self.to != "hf":
             publishing = {
                 "--checkpoint": self.checkpoint,
@@ -61,7 +61,7 @@ class ExportOptions:
             if self.of_graph:
                 publishing["--push-to-hub"] = self.repository
             if idle := [name for name, value in publishing.items() if value]:
-                raise UsageError(f"{idle[0]} would change nothing here", hint="it goes with --to hf")
+                raise UsageError(f"{idle[0]} has no effect here", hint="it requires --to hf")
             if len(self.columns) > 2:
                 raise UsageError("--column: a row has one text, or two")
         if self.to != "onnx" and (
@@ -69,10 +69,8 @@ class ExportOptions:
                 name for name, value in {"--quantize": self.quantize, "--rows": self.rows}.items() if value
             ]
         ):
-            raise UsageError(f"{idle[0]} would change nothing here", hint="it goes with --to onnx")
+            raise UsageError(f"{idle[0]} has no effect here", hint="it requires --to onnx")
         if self.rows is None and self.label is not None:
-            raise UsageError("--label would change nothing here", hint="it goes with --rows FILE")
+            raise UsageError("--label has no effect here", hint="it requires --rows FILE")
         if self.private and self.repository is None:
-            raise UsageError(
-                "--private would change nothing here", hint="it goes with --push-to-hub OWNER/NAME"
-            )
+            raise UsageError("--private has no effect here", hint="it requires --push-to-hub OWNER/NAME")

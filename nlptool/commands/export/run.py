@@ -71,7 +71,7 @@ def _finished(model: Path, options: ExportOptions, publication: Publication) -> 
     """A finished model folder, with a new card if the options add to it."""
     if options.out is not None or options.checkpoint is not None:
         raise UsageError(
-            f"{model}: is a model of transformers already, so --out and --checkpoint would change nothing",
+            f"{model}: is a model of transformers already, so --out and --checkpoint have no effect",
             hint="--push-to-hub OWNER/NAME uploads it; --license and --language write its card again",
         )
     if publication != Publication():
@@ -79,7 +79,7 @@ def _finished(model: Path, options: ExportOptions, publication: Publication) -> 
         stamp = weights_record.read(model)
         if stamp is None or not (run / "recipe.yaml").is_file():
             raise UsageError(
-                f"{model}: lies in no run folder, so nothing is known that its card could say",
+                f"{model}: is not in a run folder, so there is no information for a card",
                 hint=f"change the front matter of {model / model_card.NAME} by hand",
             )
         model_card.write(model, run, int(stamp["step"]), publication)
@@ -98,7 +98,7 @@ def _of_checkpoint(
     if folder_kinds.is_labelled(run):
         raise _is_exported(run)
     if "objective" not in folder_kinds.keys(run):
-        raise UsageError(f"{run}: is no run of a pretraining command: {folder_kinds.describe(run)}")
+        raise UsageError(f"{run}: is not a run of a pretraining command: {folder_kinds.describe(run)}")
     out = options.out or run / "hf"
     folder.prepare_output_folder(
         out, Options(overwrite=options.overwrite), holds="config.json", reads=[str(run)]

@@ -40,9 +40,7 @@ def subject_of(what: str, changes: Sequence[str], console: Console) -> Any:
     folder = Path(what)
     if (folder / "store.json").is_file():
         if changes:
-            raise UsageError(
-                f"{changes[0]} would change nothing: {what} is a token store, and recipes have keys"
-            )
+            raise UsageError(f"{changes[0]} has no effect: {what} is a token store, and recipes have keys")
         return folder
     if folder.is_dir() and not (folder / "recipe.yaml").is_file():
         raise UsageError(

@@ -48,7 +48,7 @@ class TripleSource(RecipeBlock):
         "en", pattern="^[a-z]{2,3}$", description="conceptnet: of which both ends of a triple are"
     )
     on_error: Literal["stop", "drop"] = Field(
-        "stop", description="on a line that is no triple: stop, or drop and count it"
+        "stop", description="on a line that is not a triple: stop, or drop and count it"
     )
 
     @field_validator("columns")

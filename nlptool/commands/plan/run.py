@@ -40,7 +40,7 @@ def run(recipe: str, changes: Sequence[str], *, probe: bool, as_json: bool, cons
     if command in NOT_PLANNED:
         raise UsageError(
             f"{path}: is a recipe for nlptool {command}; plan takes those that pretrain, distill or finetune",
-            hint=f"nlptool {command} {recipe} --dry-run says what it would do",
+            hint=f"nlptool {command} {recipe} --dry-run shows what it would do",
         )
     loaded = load_checked(path, changes, pretrain.Recipe, lambda it: pretrain.check(it, it.command), console)
     from nlptool.commands.plan import pretrain as planning

@@ -47,7 +47,9 @@ class Ensemble:
         for model in self.models[1:]:
             alike = model.record._replace(thresholds={}) == first.record._replace(thresholds={})
             if not alike or model.tokenizer.fingerprint != first.tokenizer.fingerprint:
-                raise DataError(f"{model.name}: does not read rows as {first.name} does, so there is no mean")
+                raise DataError(
+                    f"{model.name}: does not read rows as {first.name} does, so they have no mean"
+                )
         shared = {
             name: sum(model.objective.thresholds[name] for model in self.models) / len(self.models)
             for name in self.objective.thresholds
@@ -57,12 +59,10 @@ class Ensemble:
         self.cuts: dict[str, Truncation] = {}
         """Truncations of the rows so far, by the part of a row."""
         if options.explain and not self.objective.explains:
-            raise UsageError(
-                f"--explain: a task of kind {self.task.name} does not say what its answers rest on"
-            )
+            raise UsageError(f"--explain: a task of kind {self.task.name} has no explanations")
         if options.explain and len(self.models) > 1:
             raise UsageError(
-                "--explain: several models answer by their mean, which rests on no paths of its own",
+                "--explain: several models answer by their mean, which has no paths of its own",
                 hint=f"name one of them, e.g. {names[0]}",
             )
 

@@ -19,7 +19,7 @@ class TripleTrainConfig(PretrainConfig):
 
     def idle(self) -> dict[str, str]:
         """Keys for rows of tokens alone."""
-        why = "a triple is no sequence of tokens"
+        why = "a triple is not a sequence of tokens"
         return super().idle() | {
             "sequence_length": why,
             "stages": why,

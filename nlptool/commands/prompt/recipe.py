@@ -85,7 +85,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
     """Rules across blocks; nothing heavy is imported."""
     problems = []
     if recipe.data is not None and not Path(recipe.data).is_dir():
-        what = "is no folder" if Path(recipe.data).exists() else "does not exist"
+        what = "is not a folder" if Path(recipe.data).exists() else "does not exist"
         problems.append(Problem("data", f"{recipe.data} {what}; a folder with one for each task is expected"))
     for at, spec in enumerate(recipe.tasks):
         if spec.data is not None and not Path(spec.data).exists():

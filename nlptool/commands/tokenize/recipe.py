@@ -75,9 +75,11 @@ class Tokenizer(RecipeBlock):
         if self.extend is not None and self.vocab_size is not None:
             raise ValueError("give added in place of vocab_size; extend adds tokens to those that there are")
         if self.extend is None and self.added is not None:
-            raise ValueError("added goes with extend, which names the tokenizer to add tokens to")
+            raise ValueError("added requires extend, which names the tokenizer to add tokens to")
         if self.load is None and self.extend is None and self.max_unknown is not None:
-            raise ValueError("max_unknown goes with load; a tokenizer that is trained here spells every text")
+            raise ValueError(
+                "max_unknown requires load or extend; a tokenizer trained here encodes every text"
+            )
         return self
 
 

@@ -35,7 +35,7 @@ MAX_UNKNOWN = 0.01
 HEAD = 1 << 18  # characters of the corpus on which the fast encoder is compared with the tokenizer
 LISTED = 20  # characters shown in the report
 STEP = 1 << 16  # bytes read between updates of the progress
-SLOWER = "no faster way gives this tokenizer's ids here; encoding with tokenizers, which is slower"
+SLOWER = "the fast encoder does not support this tokenizer; encoding with the slower `tokenizers` library"
 
 
 def dry_run(recipe: Recipe, options: Options, console: Console) -> None:

@@ -111,9 +111,9 @@ def conflict(given: Mapping[str, Any], spelled: Callable[[str], str] = str) -> t
             f"leave {', '.join(map(spelled, named))} away, or {beams}",
         )
     if given.get("num_beams") is None and given.get("length_penalty") is not None:
-        return f"{spelled('length_penalty')} would change nothing here", f"it goes with {beams} N"
+        return f"{spelled('length_penalty')} has no effect here", f"it requires {beams} N"
     if given.get("temperature") == 0 and (idle := [key for key in named if key != "temperature"]):
-        return f"{spelled(idle[0])} would change nothing here", greedy
+        return f"{spelled(idle[0])} has no effect here", greedy
     if not all(given.get("stop") or ()):
         return f"{spelled('stop')}: a string without a character would stop everything", None
     return None

@@ -88,7 +88,7 @@ class Ernie(masked.MaskedLM):
         links, entities = examples.links, self.entities
         assert links is not None
         if entities is None:
-            raise DataError("there are no vectors of entities")
+            raise DataError("entity embeddings are missing")
         slot_M, shape = _slots(links), (len(examples), max(links.most, 1))
         corruption_M, shown_M = self._denoised(links, draws, examples.ids.shape)
         at_BL = np.full(shape, -1)

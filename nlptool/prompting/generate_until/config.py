@@ -64,7 +64,7 @@ class Config(GenerationKeys, PromptConfig):
             what = "no reference" if answers else "no answer"
             raise DataError(
                 f"{row.place}: has {what}",
-                hint="mend or remove the row; or say in the task what a model says of such a row, as "
+                hint="fix or remove the row; or say in the task what a model says of such a row, as "
                 "no_answer: unanswerable, by which an empty answer is right, too",
             )
         first = answers[0] if answers else f" {self.no_answer}"

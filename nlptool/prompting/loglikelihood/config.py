@@ -44,7 +44,7 @@ class Config(PromptConfig):
         """The instance of a row. Raises DataError, with the row's place, for a faulty row."""
         prompt, answer = fill_prompt(self.prompt, row), fill(self.answer, row)
         if not answer.strip():
-            raise DataError(f"{row.place}: the answer is empty", hint="mend or remove the row")
+            raise DataError(f"{row.place}: the answer is empty", hint="fix or remove the row")
         return Instance(row.place, part, (prompt,), (answer,), (answer.strip(),), 0)
 
     def compute_metrics(

@@ -85,7 +85,7 @@ class Config(PromptConfig):
                 "{choice} is missing in prompt and answer, so all choices would give the same request"
             )
         if (self.unconditional is not None) != ("accuracy_unconditional" in self.metrics):
-            raise ValueError("unconditional: goes with the metric accuracy_unconditional")
+            raise ValueError("unconditional: requires the metric accuracy_unconditional")
         if isinstance(self.choices, tuple):
             names = self.labels if isinstance(self.labels, tuple) else ()
             if len(self.choices) < 2 or (names and len(names) != len(self.choices)):
@@ -103,7 +103,7 @@ class Config(PromptConfig):
                 f"{row.place}: the choices are {json_value(names)}; at least two are expected, none of them empty",
                 hint=f"a column is written in braces: choices: '{{{self.choices}}}'"
                 if self.choices in row.values
-                else "mend or remove the row",
+                else "fix or remove the row",
             )
         also = [{"choice": name} for name in names]
         return Instance(

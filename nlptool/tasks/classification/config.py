@@ -103,7 +103,7 @@ class Config(LinkedInputsConfig):
         return Example(row.place, (texts,), (self._number(row) if labelled else math.nan,))
 
     def _text(self, row: Row, column: str) -> str:
-        text, remedy = row.text(column), "mend or remove the row, or say empty: true in the task"
+        text, remedy = row.text(column), "fix or remove the row, or set empty: true in the task"
         return text if self.empty else filled(row, column, text, remedy)
 
     def is_left_out(self, row: Row) -> bool:
@@ -209,6 +209,6 @@ def _float(row: Row, column: str) -> float:
             f"{row.place}: column '{column}' holds {json_value(value)}; a finite number is expected",
             hint="its label is hidden: remove the row, or name a split with labels"
             if is_hidden(value)
-            else "for classes, list their names in the task, labels: [NAME, NAME]; else mend or remove the row",
+            else "for classes, list their names in the task, labels: [NAME, NAME]; else fix or remove the row",
         )
     return number

@@ -94,8 +94,8 @@ class Config(MarkedTextConfig):
         if None in found:
             listed = numbered(self.labels[:12]) + (", ..." if self.labels[12:] else "")
             raise DataError(
-                f"{row.place}: labels: {json_value(found[None])} is no type of the task: {listed}",
-                hint="mend the row, or list the type in the task's labels",
+                f"{row.place}: labels: {json_value(found[None])} is not a type of the task: {listed}",
+                hint="fix the row, or list the type in the task's labels",
             )
         return tuple(float(number in found) for number in range(len(self.labels)))
 

@@ -110,7 +110,7 @@ class Config(TaskConfig):
         if not texts and not self.unanswerable:
             raise DataError(
                 f"{row.place}: the question has no answer",
-                hint="remove the row, or say unanswerable: true in the task, as tasks/squad/v2 does",
+                hint="remove the row, or set unanswerable: true in the task, as tasks/squad/v2 does",
             )
         for text, start in zip(texts, starts, strict=True):
             there = context[start : start + len(text)] if start >= 0 else ""

@@ -85,7 +85,7 @@ class Config(LinkedInputsConfig):
     def _text(self, row: Row, column: str) -> str:
         text = row.text(column)
         return (
-            text if self.empty else filled(row, column, text, "mend the row, or say empty: true in the task")
+            text if self.empty else filled(row, column, text, "fix the row, or set empty: true in the task")
         )
 
     def _label(self, row: Row) -> tuple[float, ...]:
@@ -107,7 +107,7 @@ class Config(LinkedInputsConfig):
             raise DataError(
                 f"{row.place}: column '{self.label}' holds {json_value(found[None])}; expected labels of "
                 f"{numbered(self.labels[:12])}{', ...' if self.labels[12:] else ''}",
-                hint="mend the row, list the label in the task's labels, or say what stands between labels: "
+                hint="fix the row, list the label in the task's labels, or name the separator: "
                 "task.label_separator=';'",
             )
         return tuple(float(number in found) for number in range(len(self.labels)))
@@ -193,6 +193,6 @@ def _names(table: Table, column: Column, separator: str) -> tuple[str, ...]:
         raise RecipeError(
             f"{table.name}: column '{column.name}' holds {', '.join(values) or 'no label'}; two or more labels are "
             "needed",
-            hint="task.label=COLUMN names another; task.label_separator='|' says what stands between labels",
+            hint="task.label=COLUMN names another; task.label_separator='|' names the separator",
         )
     return tuple(sorted(values))

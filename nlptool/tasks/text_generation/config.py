@@ -124,7 +124,7 @@ class SubtaskConfig(TaskConfig):
             raise DataError(
                 f"{row.place}: column '{self.answer}' holds {json_value(value)}; a text is expected, or a "
                 "list of texts",
-                hint="mend the row, or list the answers in the task's labels, in the order of their numbers",
+                hint="fix the row, or list the answers in the task's labels, in the order of their numbers",
             )
         return tuple(filled(row, self.answer, text).strip() for text in texts) or (UNANSWERABLE,)
 
@@ -188,7 +188,7 @@ class Config(SubtaskConfig):
         if not self.tasks:
             return self
         if bad := [name for name in self.tasks if not name or "/" in name]:
-            raise ValueError(f"tasks: {json_value(bad[0])} is no name of a folder")
+            raise ValueError(f"tasks: {json_value(bad[0])} is not a folder name")
         found: dict[str, Any] = {
             split: tuple(
                 f"{name}/{inside}" for name, task in self.tasks.items() for inside in getattr(task, split)

@@ -96,7 +96,7 @@ def wikisql(row: Row, *, labelled: bool) -> list[DecaNLPExample]:
         answer = spell(header, query)
     except (KeyError, IndexError, TypeError, ValueError):
         raise DataError(
-            f"{row.place}: sql is no query of this table: {query}; expected sel, agg and conds, as in WikiSQL"
+            f"{row.place}: sql is not a query of this table: {query}; expected sel, agg and conds, as in WikiSQL"
         ) from None
     return [DecaNLPExample(question, context, answer, (json.dumps(header), json.dumps(query)))]
 

@@ -127,7 +127,7 @@ class Config(TaskConfig):
         tokens = row.get(self.tokens)
         if tokens == []:
             raise DataError(
-                f"{row.place}: column '{self.tokens}' is empty: there is no word to tag",
+                f"{row.place}: column '{self.tokens}' is empty: there are no words to tag",
                 hint="remove the row",
             )
         if not isinstance(tokens, list) or not tokens or not all(isinstance(token, str) for token in tokens):
@@ -157,7 +157,7 @@ class Config(TaskConfig):
             return number
         raise DataError(
             f"{row.place}: {self.tags}[{place}] is {json_value(tag)}; expected one of {numbered(self.labels)}",
-            hint="mend the row, or list the tag in the task's labels, in the order of their numbers",
+            hint="fix the row, or list the tag in the task's labels, in the order of their numbers",
         )
 
     def _as_iob(self, tag: Any) -> Any:

@@ -90,7 +90,7 @@ class TokenClassification(TaskObjective):
             return []
         return [
             f"in {sum(map(bool, found)):,} of {rows.count:,} rows {sum(found):,} entities begin with I-NAME, not "
-            "B-NAME; if the tags are IOB1, say scheme: iob1 in the task"
+            "B-NAME; if the tags are IOB1, set scheme: iob1 in the task"
         ]
 
     def collate(self, examples: TokenLabelBatch, draws: RandomStreams) -> Batch:
