@@ -1,4 +1,4 @@
-"""Describes the kind of a folder that a command does not accept. Nothing heavy here."""
+"""Describes folders that a command does not accept. Imports nothing heavy."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from nlptool.atomic_files import read_json
 from nlptool.errors import DataError
 
-HELD = 4  # number of a folder's files named in a message
+HELD = 4  # number of files named in a message
 RUNS = {"models": "prompt", "task": "finetune or distill-task", "objective": "pretraining or distill"}
 PICKLE = re.compile(r"\.(pt|pth|ckpt)$|^pytorch_model.*\.bin$")
 NO_TEXT = re.compile(r"config|^(vocab|dict|merges|tokenizer|special_tokens|README)\b|_map\.json$")
@@ -20,7 +20,7 @@ def is_output(path: Path) -> bool:
 
 
 def describe(path: Path) -> str:
-    """What a path is and which command reads it, for the end of an error message."""
+    """Describe a path and name the command that reads it, for the end of an error message."""
     if not path.exists():
         return "nothing is there"
     if not path.is_dir():
@@ -52,7 +52,7 @@ def describe(path: Path) -> str:
 
 
 def _of_others(path: Path, held: list[str]) -> str:
-    """What to do with the files of another program: weights that are not read, or text."""
+    """How to use the files of another program: weights that are not read, or text."""
     if any(".ckpt" in name and name.endswith(".index") for name in held):
         return (
             "; a TensorFlow checkpoint is not read, transformers 4 converts one of BERT, ALBERT or ELECTRA, and "

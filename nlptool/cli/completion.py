@@ -186,7 +186,7 @@ def _keys(command: str, recipe: str | None, current: str, *, end: str) -> Candid
 
 
 def _or_files(names: Candidates) -> Candidates:
-    """Names of what comes with nlptool, in whose place a file of one's own may stand."""
+    """Names of packaged files, where the user may also give a file of their own."""
     return {FILES: "", **names} if names else names
 
 

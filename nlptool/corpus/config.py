@@ -47,32 +47,30 @@ class Extract(RecipeBlock):
         ("trafilatura",),
         min_length=1,
         max_length=2,
-        description="the first that finds min_chars is taken, so that a second one saves pages that the first gives up",
+        description="extractors in order: the first one that finds min_chars is used",
     )
     fast: bool = Field(
         True, description="trafilatura without its fallbacks: faster, and no worse on articles"
     )
     favor_precision: bool = Field(
-        False, description="trafilatura leaves out what is in doubt, as for FineWeb"
+        False, description="trafilatura prefers precision over recall, as for FineWeb"
     )
     tables: bool = Field(True, description="keep the text of tables; resiliparse always does")
     min_chars: int = Field(1, ge=1, description="fewest characters of text in a page")
     max_bytes: int = Field(10_000_000, ge=1, description="most bytes of a page in UTF-8")
-    max_nesting: int = Field(1000, ge=1, description="most tags that are open at a time")
+    max_nesting: int = Field(1000, ge=1, description="most open tags at a time")
     max_attributes: int = Field(1000, ge=1, description="most attributes of one tag")
-    seconds: float = Field(10, gt=0, le=3600, description="processor time after which a page is given up")
+    seconds: float = Field(10, gt=0, le=3600, description="limit of processor time for a page")
 
 
 class Urls(RecipeBlock):
     """Pages dropped by their URL; documents without one pass."""
 
     block_domains: tuple[str, ...] = Field(
-        (), description="domains whose pages, and those of their subdomains, are dropped, e.g. wikipedia.org"
+        (), description="domains to drop, with their subdomains, e.g. wikipedia.org"
     )
-    block_lists: tuple[str, ...] = Field(
-        (), description="files of such domains, one a line; # begins a comment"
-    )
-    block_words: tuple[str, ...] = Field((), description="words that drop a page where its address has them")
+    block_lists: tuple[str, ...] = Field((), description="files of domains, one a line; # begins a comment")
+    block_words: tuple[str, ...] = Field((), description="words in a URL that drop the page")
 
 
 class Links(RecipeBlock):
@@ -138,7 +136,7 @@ class Lines(RecipeBlock):
         le=1,
         description="largest share of a document's words in lines that are removed; one with more is dropped",
     )
-    min_chars: int = Field(1, ge=1, description="fewest characters of what is left")
+    min_chars: int = Field(1, ge=1, description="fewest characters left")
 
 
 class RepeatedLines(RecipeBlock):
@@ -159,7 +157,7 @@ class RepeatedLines(RecipeBlock):
         le=1,
         description="largest share of a document's words in lines that are removed; one with more is dropped",
     )
-    min_chars: int = Field(1, ge=1, description="fewest characters of what is left")
+    min_chars: int = Field(1, ge=1, description="fewest characters left")
 
 
 class Mix(RecipeBlock):
@@ -194,19 +192,13 @@ class Quality(RecipeBlock):
     )
 
     positive: Source | None = Field(
-        None, description="texts as they should be, e.g. WebText and books; GPT-3 also took Wikipedia"
+        None, description="high-quality texts, e.g. WebText and books; GPT-3 also used Wikipedia"
     )
-    negative: Source | None = Field(None, description="texts as they come, e.g. unfiltered Common Crawl")
-    model: str | None = Field(
-        None, description="in place of samples: a classifier, the folder quality/ of another corpus"
-    )
-    sources: tuple[str, ...] = Field(
-        (), description="names of the sources whose documents are drawn; all when not given"
-    )
-    samples: int = Field(
-        10_000, ge=20, le=10_000_000, description="most documents of each that are learned from"
-    )
-    features: int = Field(1 << 18, ge=1 << 8, le=1 << 26, description="bins that words are hashed into")
+    negative: Source | None = Field(None, description="unfiltered texts, e.g. Common Crawl")
+    model: str | None = Field(None, description="in place of samples: the folder quality/ of another corpus")
+    sources: tuple[str, ...] = Field((), description="names of the sources that are filtered; default: all")
+    samples: int = Field(10_000, ge=20, le=10_000_000, description="most training documents of each class")
+    features: int = Field(1 << 18, ge=1 << 8, le=1 << 26, description="number of bins for hashed words")
     alpha: float | None = Field(
         9,
         gt=0,
@@ -237,20 +229,20 @@ class Pii(RecipeBlock):
     email: Literal["replace", "keep"] = Field("replace", description="addresses of e-mail")
     ip: Literal["replace", "keep"] = Field("replace", description="public addresses of IP version 4")
     resident_number: Literal["replace", "keep"] = Field(
-        "replace", description="Korean resident registration numbers whose date and check digit are right"
+        "replace", description="Korean resident registration numbers with a valid date and check digit"
     )
     phone: Literal["replace", "keep"] = Field(
         "keep", description="Korean mobile phone numbers, 010-1234-5678"
     )
-    card: Literal["replace", "keep"] = Field("keep", description="card numbers whose Luhn digit is right")
+    card: Literal["replace", "keep"] = Field("keep", description="card numbers with a valid Luhn digit")
 
 
 class DecontaminationRule(RecipeBlock):
     """What is cut around an N-gram of a benchmark (Brown et al. 2020, appendix C)."""
 
-    window: int = Field(200, ge=0, description="characters that are cut on each side of it")
-    min_piece: int = Field(200, ge=0, description="shorter pieces of what is left are dropped")
-    max_pieces: int = Field(10, ge=1, description="a document that is cut into more is dropped")
+    window: int = Field(200, ge=0, description="characters cut on each side of it")
+    min_piece: int = Field(200, ge=0, description="shorter remaining pieces are dropped")
+    max_pieces: int = Field(10, ge=1, description="a document with more pieces is dropped")
 
 
 class MinHash(RecipeBlock):
@@ -278,13 +270,13 @@ class Dedup(RecipeBlock):
     minhash: MinHash | None = Field(None, description="drop near duplicates")
     keep: Literal["longest", "first"] = Field(
         "longest",
-        description="which of several is kept: the longest, so that the order of files changes nothing, or the first",
+        description="which duplicate is kept: the longest, independent of the order of files, or the first",
     )
 
     against: Paths = Field(
         (),
-        description="folders of other corpora: documents that are there, or like those, are dropped, as GPT-3 kept "
-        "WebText out of Common Crawl",
+        description="folders of other corpora: their documents, and similar ones, are dropped, as GPT-3 removed "
+        "WebText from Common Crawl",
     )
 
     def idle(self) -> dict[str, str]:

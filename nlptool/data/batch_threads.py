@@ -1,4 +1,4 @@
-"""Batches that are independent of each other, several at once on a CPU."""
+"""Computes independent batches concurrently on a CPU."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -6,15 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 MOST = 8
-"""Batches at once, each of which holds the activations of a forward pass."""
+"""Batches computed at once, each of which holds the activations of a forward pass."""
 
 
 def for_each_batch(work: Callable[[int], None], number: int, place: torch.device) -> None:
-    """Call work(0) .. work(number - 1), without gradients; on a CPU from several threads, which share torch's threads.
+    """Call work(0) .. work(number - 1) without gradients; on a CPU from several threads, which share torch's
+    threads.
 
-    Threads within a product wait for each other after each one, which takes long where the products are small or other
-    programs keep a core busy; threads that each have a batch do not. An error or a signal ends this once the batches
-    that have begun are done. `work` is called once for each number, in any order, and must not draw random numbers.
+    Threads within one product wait for each other after each product, which takes long where the products are small
+    or other programs keep a core busy; threads with a batch each do not wait. An error or a signal stops the loop
+    once the batches in progress are done. `work` is called once for each number, in any order, and must not draw
+    random numbers.
     """
     threads = torch.get_num_threads()
     workers = min(threads, number, MOST) if place.type == "cpu" else 1

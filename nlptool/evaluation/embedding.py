@@ -138,5 +138,5 @@ def _checked(layers: Sequence[int], count: int) -> list[int]:
             raise UsageError(f"layers {layer}: the model has layers 1 to {count}, and 0, its embeddings")
     found = [layer % (count + 1) for layer in layers]
     if len(set(found)) < len(found):
-        raise UsageError(f"layers {','.join(map(str, layers))}: names a layer twice")
+        raise UsageError(f"layers {','.join(map(str, layers))}: a layer is named twice")
     return found

@@ -1,4 +1,4 @@
-"""Readers of triples in formats that other programs write: CSV, N-Triples, the JSON dumps of Wikidata."""
+"""Readers of triples in other programs' formats: CSV, N-Triples, Wikidata's JSON dumps."""
 
 import csv
 import json
@@ -20,9 +20,10 @@ HEADER = "name the columns in the first line: head, relation, tail"
 
 
 def read_csv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
-    """Comma-separated values, quoted where needed; semicolons or tabs if the first line has no comma.
+    """Read comma-separated values, quoted where needed; the separator is a semicolon or tab if the first line has no
+    comma.
 
-    A header names the columns, in any order and among others; without one `columns` does.
+    A header names the columns, in any order and among others; `columns` names them without one.
     """
     csv.field_size_limit(RECORD)
     order, held = list[int](), list[Row]()
@@ -74,20 +75,21 @@ def _picked(values: Sequence[str], order: Sequence[int], line: int) -> Row | Bad
         return BadRecord(line, "not three fields", found, HEADER)
     head, relation, tail = (values[place].strip() for place in order)
     if not (head and relation and tail):
-        return BadRecord(line, "empty field", "a field is empty", "mend or remove the line")
+        return BadRecord(line, "empty field", "a field is empty", "fix or remove the line")
     return head, relation, tail
 
 
 def read_ntriples(stream: IO[bytes]) -> Read:
-    """N-Triples or N-Quads; statements about literals, such as labels, are skipped. Wikidata: Q42, not the address."""
+    """Read N-Triples or N-Quads. Statements about literals, such as labels, are skipped. Wikidata's Q42 is read
+    without its address."""
 
     def row(text: str, line: int) -> Row | BadRecord | None:
         if text.lstrip().startswith("#"):
             return None
         found = TRIPLE.match(text)
         if found is None:
-            what = "<subject> <predicate> <object> . is expected"
-            return BadRecord(line, "no statement", what, "mend the line, or name another source.format")
+            what = "expected <subject> <predicate> <object> ."
+            return BadRecord(line, "no statement", what, "fix the line, or name another source.format")
         head, relation, tail = found[1] or found[2], found[3], found[4] or found[5]
         return None if tail is None else (_short(head), _short(relation), _short(tail))
 
@@ -100,7 +102,8 @@ def _short(name: str) -> str:
 
 
 def read_wikidata(stream: IO[bytes]) -> Read:
-    """A JSON dump of Wikidata: an entity a line, within an array. Each statement whose value is an entity is a triple.
+    """Read a JSON dump of Wikidata: an array with an entity on each line. Each statement whose value is an entity is
+    a triple.
 
     Deprecated statements are skipped.
     """
@@ -116,7 +119,7 @@ def read_wikidata(stream: IO[bytes]) -> Read:
             entity = json.loads(text)
             held += _statements(entity)
         except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
-            found = "an entity with id and claims, on a line by itself, is expected"
+            found = "expected an entity with id and claims on a line by itself"
             yield BadRecord(
                 number, "no entity", found, "name a JSON dump of Wikidata, or another source.format"
             )

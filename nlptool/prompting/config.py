@@ -89,7 +89,7 @@ class PromptConfig(RecipeBlock):
     """
 
     source: PromptSource | None = Field(
-        None, description="where the rows are, unless the recipe names a folder"
+        None, description="source of the rows, unless the recipe names a folder"
     )
     train: str | None = Field(
         "train",

@@ -16,7 +16,7 @@ from nlptool.text.tabular import Row
 class PromptDataset:
     """The rows of one task, by part and split.
 
-    name: the task's, such as `superglue/boolq`. folder: has a folder for each task, with a file for each split, or a
+    name: the task's, such as `superglue/boolq`. folder: holds a folder for each task, with a file for each split, or a
     file for each task; None: the hub. own: a folder with a file for each split of this task alone, or the file of
     its questions.
     """

@@ -1,4 +1,4 @@
-"""Task files of lm-evaluation-harness as prompted tasks, as far as they name columns and no code. No torch here.
+"""Translates task files of lm-evaluation-harness to prompted tasks, if they name columns and no code. No torch here.
 
 | lm-eval                                        | here                                         |
 |------------------------------------------------|----------------------------------------------|
@@ -43,14 +43,14 @@ WITHOUT_EFFECT = (
     *("doc_to_decontamination_query", "dataset_kwargs"),
 )
 TOKENS = 256
-"""lm-eval's max_gen_toks by default."""
+"""The default max_gen_toks of lm-eval."""
 COLUMN = re.compile(r"[^\W\d]\w*(?:\.\w+|\[(?:\d+|'[^']*'|\"[^\"]*\")\])*")
 INDEX = re.compile(rf"\{{\{{\s*(?P<names>.+?)\.index\((?P<label>{COLUMN.pattern})\)\s*\}}\}}")
 JINJA = re.compile(r"\{\{(.*?)\}\}|\{%.*?%\}", re.DOTALL)
 
 
 def translate(source: RecipeSource) -> None:
-    """Replace the keys of a task of lm-eval, in place; other files are unchanged. Failures go to `problems`."""
+    """Translate the keys of an lm-eval task in place; other files are unchanged. Failures are added to `problems`."""
     given = source.data
     if "output_type" not in given and "doc_to_text" not in given:
         return
@@ -65,14 +65,14 @@ def translate(source: RecipeSource) -> None:
 
 
 class _Task:
-    """One file, read key by key."""
+    """Translates one file, key by key."""
 
     def __init__(self, source: RecipeSource, given: Mapping[str, Any]) -> None:
         self.source, self.given = source, given
         self.delimiter = str(given.get("target_delimiter", " "))
 
     def block(self) -> dict[str, Any]:
-        """The prompted task."""
+        """The translated task."""
         given, kind = self.given, self.given.get("output_type", "generate_until")
         for key in given:
             if key not in (*READ, *WITHOUT_EFFECT):
@@ -97,7 +97,7 @@ class _Task:
         self.source.problems.append(Problem(key, why))
 
     def _template(self, key: str) -> str:
-        """A template of columns for one of Jinja's; a word alone is a column, as in lm-eval."""
+        """A template of columns for a Jinja template; a single word is a column, as in lm-eval."""
         text = self.given.get(key)
         if not isinstance(text, str):
             self._refuse(key, f"a text is expected; found {json_value(text)}")
@@ -119,7 +119,7 @@ class _Task:
         return f"{{{_dotted(name)}}}"
 
     def _choices(self) -> dict[str, Any]:
-        """Choices and the right one."""
+        """The choices and the right one."""
         given, target = self.given.get("doc_to_choice"), self.given.get("doc_to_target")
         found: dict[str, Any] = {"answer": f"{self.delimiter}{{choice}}"}
         if isinstance(given, list | tuple):
@@ -137,7 +137,7 @@ class _Task:
         return found | {"label": self._template("doc_to_target").strip("{}")}
 
     def _metrics(self, kind: str) -> list[str]:
-        """The metrics; lm-eval's own of the kind where none are listed."""
+        """The metrics; by default lm-eval's own for this kind of task."""
         known, found = METRICS[kind], []
         for entry in self.given.get("metric_list") or [{"metric": name} for name in list(known)[:1]]:
             name = entry.get("metric") if isinstance(entry, Mapping) else entry
@@ -152,7 +152,7 @@ class _Task:
         return found
 
     def _generation(self) -> dict[str, Any]:
-        """The keys of generation."""
+        """The keys of `generation`."""
         given = dict(self.given.get("generation_kwargs") or {})
         sampled = given.pop("do_sample", False)
         if not sampled:  # greedy, whatever else is there
@@ -178,7 +178,7 @@ def _dotted(name: str) -> str:
 
 
 def _list(text: str) -> list[tuple[bool, str]] | None:
-    """The entries of `{{[sol1, "no"]}}`, and whether each is quoted; None for anything else."""
+    """The entries of `{{[sol1, "no"]}}`, each with whether it is quoted; None for anything else."""
     inside = re.fullmatch(r"\{\{\s*\[(.*)\]\s*\}\}", text, re.DOTALL)
     if inside is None:
         return None

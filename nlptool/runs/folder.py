@@ -242,7 +242,7 @@ def check_resume(
 def without_moved(
     changed: Iterable[Change], recorded: Mapping[str, str], found: Mapping[str, str]
 ) -> list[Change]:
-    """The changes but for paths of stores and models that have the recorded digests; these the user is told of."""
+    """The changes, except moved stores and models with the recorded digests, which are reported to the user."""
     left = []
     for change in changed:
         if _is_moved(change, recorded, found):

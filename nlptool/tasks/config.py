@@ -57,7 +57,7 @@ class TaskConfig(RecipeBlock):
     score: tuple[str, ...] = Field(
         (), description="metrics whose mean is the task's score in the mean of a suite; none: the first one"
     )
-    source: RowSource | None = Field(None, description="where the rows are, unless the recipe names a folder")
+    source: RowSource | None = Field(None, description="source of the rows, unless the recipe names a folder")
     columns: tuple[str, ...] = Field(
         (),
         description="names of the columns of .tsv and .csv files without a header; a first line that has one of these "
@@ -65,8 +65,7 @@ class TaskConfig(RecipeBlock):
     )
     rename_columns: dict[str, str] = Field(
         {},
-        description="names of columns in the files, dots lead into objects, each with its name in the task: "
-        "{gold_label: label}",
+        description="renaming of columns, from files to the task; dots lead into objects: {gold_label: label}",
     )
     sources: dict[str, RowSource] = Field(
         {}, description="data sets of splits from elsewhere: of split A/B, by the name A"
@@ -81,8 +80,8 @@ class TaskConfig(RecipeBlock):
         None,
         gt=0,
         lt=1,
-        description="share of the training rows that is the validation split: of each label those whose digest is "
-        "lowest, so that no order of rows changes them; null: validation rows have a file of their own",
+        description="share of the training rows held out for validation: of each label those with the lowest "
+        "digests, independent of the order of rows; null: validation rows have their own file",
     )
     test: tuple[str, ...] = Field((), description="splits without labels, for predictions only")
     submission: Submission | None = Field(None, description="submission files, besides the predictions")

@@ -23,9 +23,9 @@ class Links(RecipeBlock):
     threshold: float = Field(0.3, description="columns: mentions with a higher score are linked")
     ambiguous: Literal["frequent", "none"] = Field(
         "frequent",
-        description="labels: of one that several entities have, the entity with most triples, or none",
+        description="labels: if several entities share one, link the entity with most triples, or none",
     )
-    shortest: int = Field(2, ge=1, description="labels: characters that a label has at least")
+    shortest: int = Field(2, ge=1, description="labels: fewest characters of a label")
 
     def idle(self) -> dict[str, str]:
         """Keys that matter for one of the two sources only."""
@@ -38,9 +38,7 @@ class LinkedInputsConfig(LinkedTaskConfig):
     """The base of tasks on a text or a pair; with a graph, ERNIE also reads the entities."""
 
     inputs: tuple[str, ...] = Field(min_length=1, max_length=2, description="columns of the text, or of both")
-    links: Links = Field(
-        Links(), description="where the texts mention entities of the graph; nothing is linked without one"
-    )
+    links: Links = Field(Links(), description="source of entity mentions; nothing is linked without a graph")
 
     @model_validator(mode="after")
     def _mentions_of_each_text(self) -> Self:

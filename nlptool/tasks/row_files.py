@@ -12,7 +12,7 @@ from nlptool.text.tabular import Row
 
 
 def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional: bool = False) -> list[File]:
-    """Files of a split. at: a folder; the file of each split; or that of the training rows.
+    """The files of a split. at: a folder; the file of each split; or the file of the training rows.
 
     Raises DataError for a missing file, unless optional.
     """
@@ -34,7 +34,7 @@ def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional
             return []
         raise DataError(
             f"source.files: {', '.join(at.values())}: no file for the split {split}",
-            hint="name it: {train: FILE, validation: FILE}, or hold some of the training rows out: task.holdout=0.1",
+            hint="name the file: {train: FILE, validation: FILE}, or hold some of the training rows out: task.holdout=0.1",
         )
     path = Path(at[split])
     file = tabular.of_rows(path, columns=task.conll)
@@ -42,7 +42,7 @@ def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional
         what = "no such file" if not path.exists() else "a folder" if path.is_dir() else "no file of rows"
         raise DataError(
             f"{path}: {what}",
-            hint="a file of rows is called .jsonl, .csv, .tsv or .parquet; .txt where its lines have tabs, all as many",
+            hint="a file of rows ends in .jsonl, .csv, .tsv or .parquet; .txt if all lines have equally many tabs",
         )
     return [file]
 

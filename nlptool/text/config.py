@@ -87,7 +87,7 @@ class Source(RecipeBlock):
     )
     files: Paths = Field(
         (),
-        description="path, folder or glob pattern, or a list of them; .gz .bz2 .xz .zst are read as they are",
+        description="path, folder or glob pattern, or a list of them; .gz .bz2 .xz .zst are decompressed",
     )
     format: Literal["text", "jsonl", "csv", "parquet"] | None = Field(
         None, description="format of the files; by default from each file's suffix"

@@ -1,6 +1,6 @@
-"""What can be told of a source before any work: how many files of which format, and which begin with what is no text.
+"""Inspects a source before any work: how many files of which format there are, and which do not begin with text.
 
-The head of each file is read, in milliseconds, so that of two hundred files all that need a hand are named at once.
+Only the head of each file is read, in milliseconds, so that all faulty files are named at once.
 """
 
 from collections import Counter
@@ -16,18 +16,18 @@ from nlptool.text.records import BadRecord
 from nlptool.text.sources import COMPRESSIONS, File
 
 HEAD = 1 << 16  # bytes of a text file that are looked at
-SHOWN = 8  # kinds of faults, and suffixes, that are listed
+SHOWN = 8  # kinds of faults and suffixes listed
 
 
 class Fault(NamedTuple):
-    """The first record of a file, which cannot be read."""
+    """A file whose first record cannot be read."""
 
     file: File
     record: BadRecord
 
 
 def formats(files: Sequence[File]) -> str:
-    """How many files there are of which format; of text also by suffix, since any other file is read as text."""
+    """How many files of each format there are; text is also counted by suffix, since any other file is read as text."""
     kinds = Counter(file.format for file in files)
     text = Counter(_suffix(file) for file in files if file.format == "text")
     listed = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
@@ -43,9 +43,9 @@ def _suffix(file: File) -> str:
 
 
 def look(source: Source, files: Sequence[File]) -> list[str]:
-    """What the user should be told of files that begin with what cannot be read.
+    """Describe the files whose beginning cannot be read.
 
-    Raises DataError, which names them by kind, where `source` says to stop.
+    Raises DataError with the files by kind of fault where `source.on_error` is stop.
     """
     found = [fault for file in files if (fault := _fault(source, file)) is not None]
     if not found:
@@ -66,7 +66,7 @@ def look(source: Source, files: Sequence[File]) -> list[str]:
 
 
 def _alike(found: Sequence[Fault]) -> list[list[Fault]]:
-    """Faults with one remedy together."""
+    """Group faults with the same remedy."""
     kinds: dict[tuple[str, str], list[Fault]] = {}
     for fault in found:
         kinds.setdefault((fault.record.reason, fault.record.hint), []).append(fault)
@@ -81,7 +81,7 @@ def _described(same: Sequence[Fault]) -> str:
 
 
 def _fault(source: Source, file: File) -> Fault | None:
-    """What is wrong with the beginning of a file."""
+    """The fault at the beginning of a file."""
     if file.format == "text":
         record = _of_text(file)
     else:
@@ -91,7 +91,7 @@ def _fault(source: Source, file: File) -> Fault | None:
 
 
 def _of_text(file: File) -> BadRecord | None:
-    """Text may be one document of any length: only its head is read."""
+    """The fault of a text file; it may be one document of any length, so only its head is read."""
     try:
         with readers.opened(file) as (_, stream):
             data = stream.read(HEAD)

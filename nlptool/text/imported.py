@@ -238,7 +238,7 @@ def _special(config: dict[str, Any], content: Content, kind: TokenizerClass | No
 
 
 def _none(path: Path, folder: Path) -> DataError:
-    """The error for a folder without a readable file, with how to convert its files."""
+    """The error for a folder without a readable file, which says how to convert its files."""
     there = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
     models = sorted(name for name in there if name.endswith(SENTENCEPIECE))
     if models and path.is_dir():

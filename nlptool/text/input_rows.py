@@ -51,7 +51,9 @@ def format_of(
         return piped
     path = Path(name)
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "no such file"
+        what = (
+            "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "no such file"
+        )
         text = "; give a text with --text" if " " in name else ""
         raise UsageError(f"{name}: {what}", hint=f"name a file of rows or lines; - is standard input{text}")
     found = given or SUFFIXES.get(_suffixes(path)[0]) or default

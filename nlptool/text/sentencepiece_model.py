@@ -1,4 +1,4 @@
-"""SentencePiece models (`spiece.model`) as tokenizer.json, with the ids of SentencePiece itself.
+"""Converts SentencePiece models (`spiece.model`) to tokenizer.json, with SentencePiece's own ids.
 
 The file is a protocol buffer (sentencepiece_model.proto of google/sentencepiece); only the fields that decide ids are
 read. The conversion follows transformers (convert_slow_tokenizer.py, SpmConverter), without what its classes add, such
@@ -17,7 +17,7 @@ ROLES = ("[PAD]", "<pad>", "[UNK]", "<unk>", "[CLS]", "<s>", "[SEP]", "</s>", "[
 
 
 class Piece(NamedTuple):
-    """An entry of the vocabulary."""
+    """A vocabulary entry."""
 
     text: str
     score: float
@@ -25,7 +25,7 @@ class Piece(NamedTuple):
 
 
 def content(data: bytes) -> dict[str, Any]:
-    """A model as tokenizer.json. Raises ValueError where the bytes are no such model, or one that is not converted."""
+    """The tokenizer.json of a model. Raises ValueError if the bytes are no such model, or one that is not supported."""
     pieces: list[Piece] = []
     trainer: dict[int, Any] = {}
     normalizer: dict[int, Any] = {}
@@ -69,7 +69,7 @@ def _unigram(pieces: list[Piece], trainer: dict[int, Any]) -> dict[str, Any]:
 
 
 def _bpe(pieces: list[Piece], trainer: dict[int, Any]) -> dict[str, Any]:
-    """Two pieces are merged where the result is one, the one of the highest score first."""
+    """The BPE merges: two pieces are merged if the result is a piece, the highest score first."""
     ids = {piece.text: number for number, piece in enumerate(pieces)}
     found = []
     for piece in pieces:
@@ -111,7 +111,7 @@ def _added(number: int, piece: Piece) -> dict[str, Any]:
 
 
 def _template(pieces: list[Piece]) -> dict[str, Any] | None:
-    """[CLS] A [SEP] B [SEP], where the vocabulary has both."""
+    """The post-processor [CLS] A [SEP] B [SEP], if the vocabulary has both tokens."""
     ids = {piece.text: number for number, piece in enumerate(pieces)}
     first = next((name for name in ("[CLS]", "<s>") if name in ids), None)
     last = next((name for name in ("[SEP]", "</s>") if name in ids), None)
@@ -141,7 +141,7 @@ def _piece(data: bytes) -> Piece:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Numbers and values of the fields of a message. Raises ValueError where it is none."""
+    """The fields of a message, as numbers and values. Raises ValueError if it is not a message."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)

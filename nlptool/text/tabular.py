@@ -45,7 +45,7 @@ __all__ = [
 FILES_KEY = "task.source.files={train: FILE, validation: FILE}"
 TSV, TEXT = ".tsv", ".txt"
 LOOK = 1000
-"""Lines by which a file is known as a table or as columns."""
+"""Number of lines by which a file is recognised as a table or as columns."""
 VALIDATION = "validation"
 WORDS = re.compile(r"[\W_]+")
 SPLIT_NAMES = {
@@ -63,7 +63,7 @@ class Example(NamedTuple):
     inputs: tuple[tuple[str, ...], ...]
     """The model's inputs: a text or a pair; for several choices, one for each."""
     label: tuple[float, ...]
-    """As numbers; NaN: hidden."""
+    """The label as numbers; NaN: hidden."""
 
 
 class Question(NamedTuple):
@@ -114,14 +114,14 @@ def files(folder: Path, split: str, *, columns: bool = False) -> list[File]:
     if len(found) > 1 and any(file.path.name.startswith(f"{split}.") for file in found):
         raise DataError(
             f"{folder}: {len(found)} files for the split {split}: {', '.join(f.path.name for f in found)}",
-            hint="leave one of them there",
+            hint="keep one of them",
         )
     return found
 
 
 def of_split(folder: Path, split: str, *, columns: bool = False) -> list[File]:
-    """As `files`; validation files may also be called dev, valid or val, as in GLUE's own folders, and the name of a
-    split may be a word of the file's name. Raises DataError for no folder, and for several files.
+    """Like `files`, but validation files may also be called dev, valid or val, as in GLUE's own folders, and the
+    name of a split may be one word of a file's name. Raises DataError for a missing folder, and for several files.
     """
     rest = split.removeprefix(VALIDATION)
     others = ("dev", "valid", "val") if rest != split else ()
@@ -132,10 +132,10 @@ def of_split(folder: Path, split: str, *, columns: bool = False) -> list[File]:
 
 
 def _by_word(folder: Path, split: str, *, columns: bool = False) -> list[File]:
-    """The file of a split that only a word of its name tells, as ratings_train.txt and sts-dev.tsv; none without one.
+    """The file with the split as one word of its name, as ratings_train.txt and sts-dev.tsv; none without one.
 
-    Names with words of several splits tell nothing. Raises DataError for several files; of test rows there are then
-    none.
+    A name with the words of several splits is ignored. Raises DataError for several files, except test files, of
+    which there are then none.
     """
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -145,7 +145,7 @@ def _by_word(folder: Path, split: str, *, columns: bool = False) -> list[File]:
     if len(found) > 1 and split != "test":
         raise DataError(
             f"{folder}: {len(found)} files may be the split {split}: {', '.join(f.path.name for f in found)}",
-            hint=f"leave one there; finetune also takes the files by name: {FILES_KEY}",
+            hint=f"keep one of them; finetune also takes the files by name: {FILES_KEY}",
         )
     return found if len(found) == 1 else []
 
@@ -169,7 +169,7 @@ def of_rows(path: Path, *, columns: bool = False) -> File | None:
 
 def _layout(file: File) -> Literal["table", "columns"] | None:
     """What the first lines of a file with tabs are: rows of a table, without an empty line, where a value is several
-    words; or words with their tags, with an empty line behind each sentence. None: it may be either.
+    words; or words with their tags, with an empty line behind each sentence. None: undecided.
     """
     with damage_reported(str(file.path)), opened(file) as (_, stream):
         found = list(islice(lines(stream), LOOK))
@@ -215,7 +215,7 @@ def read(found: list[File], columns: Sequence[str] = ()) -> Iterator[Row]:
 
 
 def read_all(found: list[File], columns: Sequence[str] = ()) -> Rows:
-    """The same; an unreadable row is replaced by a DataError.
+    """Like `read`, but an unreadable row is replaced by a DataError.
 
     columns: names of the columns of files of separated values that have no header.
     Raises DataError for a file that is damaged.

@@ -98,8 +98,8 @@ class TrainConfigBase(RecipeBlock):
     )
     clip_scope: Literal["global", "tensor"] = Field(
         "global",
-        description="whose norm max_grad_norm bounds; global: that of all gradients together; tensor: that of each "
-        "parameter's by itself, as BertAdam (TinyBERT)",
+        description="scope of max_grad_norm; global: norm of all gradients; tensor: norm of each parameter's "
+        "gradient, as in BertAdam (TinyBERT)",
     )
     optimizer: Optimizer = Field(Optimizer(), description="update rule and its constants")
     precision: Literal["fp32", "bf16"] = Field(
@@ -217,8 +217,8 @@ class FinetuneConfig(TrainConfigBase):
         BeforeValidator(_parts, json_schema_input_type=int | str | tuple[int | str, ...]),
     ] = Field(
         (),
-        description="parts that stay as they were pretrained, without dropout: backbone, all but the heads and the "
-        "pooler, whose states are features then (BERT, section 5.3); embeddings; numbers of layers, from 0",
+        description="frozen parts, without dropout: backbone, everything but the heads and the pooler, which then"
+        " see fixed features (BERT, section 5.3); embeddings; numbers of layers, from 0",
     )
     layerwise_lr_decay: float = Field(
         1.0, gt=0, le=1, description="learning rate of a layer as a fraction of that of the layer above"
@@ -239,7 +239,7 @@ class Evaluate(RecipeBlock):
         json_schema_extra=RESUMABLE,
     )
     batches: int = Field(
-        20, gt=0, description="held-out batches, the same ones each time", json_schema_extra=RESUMABLE
+        20, gt=0, description="held-out batches, always the same ones", json_schema_extra=RESUMABLE
     )
 
 

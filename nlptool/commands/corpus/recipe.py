@@ -50,25 +50,21 @@ class Recipe(RecipeBlock):
     sources: dict[str, CorpusSource] = Field(
         min_length=1, description="sources of documents, by a name that their files in data/ get"
     )
-    urls: Urls | None = Field(None, description="pages that are dropped by their address")
-    links: Links | None = Field(None, description="pages that are kept for the links that lead to them")
-    extract: Extract | None = Field(None, description="how text is taken out of web pages")
-    repair: Repair | None = Field(None, description="what is put right in a text")
-    language: Language | None = Field(None, description="languages that are kept")
-    filters: Filters = Field(Filters(), description="rules by which documents are dropped")
-    lines: Lines | None = Field(None, description="lines that are removed, each by itself")
-    quality: Quality | None = Field(
-        None, description="which documents are kept by a classifier of their words"
-    )
+    urls: Urls | None = Field(None, description="pages to drop by their URL")
+    links: Links | None = Field(None, description="pages to keep by links that lead to them")
+    extract: Extract | None = Field(None, description="text extraction from web pages")
+    repair: Repair | None = Field(None, description="repairs of a text")
+    language: Language | None = Field(None, description="languages to keep")
+    filters: Filters = Field(Filters(), description="rules for dropping documents")
+    lines: Lines | None = Field(None, description="rules for removing single lines")
+    quality: Quality | None = Field(None, description="quality classifier of documents")
     pii: Pii | None = Field(None, description="personal data to replace")
     decontaminate: Decontaminate | None = Field(None, description="benchmarks to remove from the text")
     repeated_lines: RepeatedLines | None = Field(None, description="repeated lines to remove")
     dedup: Dedup = Field(Dedup(), description="which documents count as duplicates")
-    mix: Mix | None = Field(None, description="shares of the sources in what is kept")
-    output: Output = Field(Output(), description="what is written")
-    seed: int = Field(
-        0, ge=0, lt=2**63, description="of everything that is drawn, by hash of a document's text"
-    )
+    mix: Mix | None = Field(None, description="shares of the sources in the corpus")
+    output: Output = Field(Output(), description="output files")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of all sampling, by hash of a document's text")
     workers: int | None = Field(
         None,
         ge=1,

@@ -24,7 +24,7 @@ class Augment(RecipeBlock):
         20, gt=0, description="copies of each row; of each of its texts, where a row has several"
     )
     probability: float = Field(0.4, gt=0, le=1, description="probability with which a word is replaced")
-    candidates: int = Field(15, gt=0, description="candidate words, of which one is sampled")
+    candidates: int = Field(15, gt=0, description="number of candidate words to sample from")
     model: str | None = Field(
         None,
         description="masked language model that proposes candidates: a Hugging Face folder or hub "

@@ -21,8 +21,8 @@ class TripleSource(RecipeBlock):
 
     files: Paths = Field(
         (),
-        description="training triples: path, folder or glob pattern, or a list of them; .gz .bz2 .xz .zst are read as "
-        "they are",
+        description="training triples: path, folder or glob pattern, or a list of them; .gz .bz2 .xz .zst are "
+        "decompressed",
     )
     package: Literal["countryinfo"] | None = Field(
         None, description="in place of files: an installed package; countryinfo: facts of 250 countries"
@@ -37,7 +37,7 @@ class TripleSource(RecipeBlock):
         "CSV; by the suffix, else tsv, when not given",
     )
     columns: tuple[Column, Column, Column] = Field(
-        ("head", "relation", "tail"), description="tsv and csv: what the fields of a line are"
+        ("head", "relation", "tail"), description="tsv and csv: order of the fields"
     )
     fields: tuple[str, str, str] = Field(
         ("head", "relation", "tail"),
@@ -45,7 +45,7 @@ class TripleSource(RecipeBlock):
         "triple.0",
     )
     language: str = Field(
-        "en", pattern="^[a-z]{2,3}$", description="conceptnet: of which both ends of a triple are"
+        "en", pattern="^[a-z]{2,3}$", description="conceptnet: language of both ends of a triple"
     )
     on_error: Literal["stop", "drop"] = Field(
         "stop", description="on a line that is not a triple: stop, or drop and count it"
@@ -134,15 +134,15 @@ class Questions(RecipeBlock):
     """Multiple-choice questions from triples that leave the graph, for tasks of kind kagnet: OUT/questions."""
 
     templates: dict[str, str] = Field(
-        description="the question of each relation that is asked, by its name after merging: {head} stands for what "
-        "the head is called, and the tail is the answer"
+        description="question template of each relation, by its name after merging: {head} is replaced by the "
+        "head's label, and the tail is the answer"
     )
     share: float = Field(
         0.2,
         gt=0,
         le=0.5,
-        description="of the pairs of entities that these relations join; all triples between the two leave the graph, "
-        "and each entity and relation keeps one",
+        description="share of the pairs of entities linked by these relations; all triples between the two leave "
+        "the graph, and each entity and relation keeps one",
     )
     choices: int = Field(
         3,
@@ -170,7 +170,7 @@ class Questions(RecipeBlock):
 class Recipe(RecipeBlock):
     """A knowledge graph."""
 
-    source: TripleSource = Field(description="where triples come from")
+    source: TripleSource = Field(description="source of triples")
     split: Split = Field(Split(), description="shares of them to set aside")
     relations: Relations = Field(Relations(), description="merging and dropping of relations")
     loops: Literal["drop", "keep"] = Field(
@@ -182,12 +182,12 @@ class Recipe(RecipeBlock):
         "underscores, as KagNet does",
     )
     labels: Paths = Field(
-        (), description="what entities are called in text: lines of entity and label, a tab between them"
+        (), description="labels of entities in text: tab-separated lines of entity and label"
     )
     without: tuple[LabelledPairs, ...] = Field(
         (),
-        description="tasks whose pairs leave the graph; all rows of a task, since a model that sees the relation of a "
-        "training pair in the vectors learns to look there",
+        description="tasks whose pairs are removed from the graph; include training rows, since a model that sees"
+        " their relations in the embeddings learns to rely on them",
     )
     questions: Questions | None = Field(
         None, description="multiple-choice questions of triples that leave the graph; null: none"

@@ -52,7 +52,7 @@ class Recipe(RecipeBlock):
 
     graph: str = Field(description="knowledge graph, a folder made by nlptool knowledge")
     objective: Annotated[ObjectiveConfig, DiscriminatedBy("objectives", *objectives("graph"))] = Field(
-        description="what is learnt"
+        description="training objective"
     )
     train: TripleTrainConfig = Field(description="how the objective is minimised")
     evaluate: RankingEvaluation = Field(RankingEvaluation(), description="filtered ranks during training")
@@ -60,7 +60,7 @@ class Recipe(RecipeBlock):
     track: tuple[Tracker, ...] = Field(
         (), description="also log to: tensorboard, wandb", json_schema_extra=RESUMABLE
     )
-    seed: int = Field(0, ge=0, description="of vectors, order and corrupted triples")
+    seed: int = Field(0, ge=0, description="seed of embeddings, order and corrupted triples")
     out: str = Field(description="run folder", json_schema_extra=RESUMABLE)
 
 

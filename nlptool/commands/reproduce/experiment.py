@@ -109,14 +109,14 @@ class Experiment(RecipeBlock):
         "cpu", description="gpu: prepared, and refused on a machine without one"
     )
     requires: str | None = Field(None, description="packages or data beyond an ordinary installation")
-    cost: Cost | None = Field(None, description="what all runs take; null: not known")
+    cost: Cost | None = Field(None, description="cost of all runs; null: unknown")
     seeds: int = Field(3, gt=0, description="runs of each arm, with the seeds 0, 1, ...")
     steps: dict[str, Step] = Field(min_length=1, description="runs of an arm, in their order")
     arms: dict[str, dict[str, Change]] = Field(
         min_length=1, description="what is compared, each by the steps in which it differs"
     )
-    measures: dict[str, Measure] = Field(min_length=1, description="what the arms are compared by")
-    claims: tuple[Claim, ...] = Field(min_length=1, description="what the paper says")
+    measures: dict[str, Measure] = Field(min_length=1, description="measures for comparing the arms")
+    claims: tuple[Claim, ...] = Field(min_length=1, description="claims of the paper")
     note: str = Field("", description="how this departs from the paper")
 
     @model_validator(mode="after")

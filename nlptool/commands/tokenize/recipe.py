@@ -92,22 +92,22 @@ class Links(RecipeBlock):
         description="mentions: documents, in JSON lines, have lists of [start, end, entity], or objects as TAGME gives "
         "them; anchors: Wikipedia's links in the text, <a href=\"Title\">; labels: the graph's labels are searched",
     )
-    field: str = Field("mentions", description="mentions: the field that has them")
+    field: str = Field("mentions", description="mentions: name of their field")
     threshold: float = Field(
-        0.3, ge=0, le=1, description="mentions: the least score; those without a score are taken"
+        0.3, ge=0, le=1, description="mentions: smallest score to link; mentions without a score are linked"
     )
     titles: Paths = Field(
         (),
-        description="mentions and anchors: lines of title and entity, a tab between them; what is not there is the "
-        "name of an entity itself",
+        description="mentions and anchors: tab-separated lines of title and entity; other titles are names of "
+        "entities",
     )
     ambiguous: Literal["frequent", "none"] = Field(
         "frequent",
-        description="labels: of one that several entities have, the entity with most triples, or none",
+        description="labels: if several entities share one, link the entity with most triples, or none",
     )
-    shortest: int = Field(2, ge=1, description="labels: characters that a label has at least")
+    shortest: int = Field(2, ge=1, description="labels: fewest characters of a label")
     compare: bool = Field(
-        False, description="labels: say precision and recall against the mentions in `field` of JSON lines"
+        False, description="labels: report precision and recall against the mentions in `field` of JSON lines"
     )
 
     def idle(self) -> dict[str, str]:
@@ -126,7 +126,7 @@ class Links(RecipeBlock):
 class Recipe(RecipeBlock):
     """A token store."""
 
-    source: Source = Field(Source(), description="where documents come from")
+    source: Source = Field(Source(), description="source of documents")
     normalise: Normalise = Field(Normalise(), description="text normalisation")
     sentences: Sentences = Field(Sentences(), description="sentence segmentation")
     tokenizer: Tokenizer = Field(Tokenizer(), description="tokenizer: trained here, or loaded")

@@ -46,7 +46,7 @@ class Config(GenerationKeys, PromptConfig):
     )
     max_sentences: int | None = Field(None, gt=0, description="score only the first N sentences of an answer")
     metrics: tuple[Metric, ...] = Field(min_length=1, description="metrics; the first is the main one")
-    tokenize: Tokenize = Field(Tokenize(), description="what ROUGE and BLEU take for words")
+    tokenize: Tokenize = Field(Tokenize(), description="tokenizers of ROUGE and BLEU")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -49,16 +49,16 @@ class Config(LinkedInputsConfig):
     )
     class_weights: Literal["balanced"] | tuple[float, ...] | None = Field(
         None,
-        description="factor on the training loss of each class, in the order of labels; balanced: rows / (classes x "
-        "rows of the class), as in scikit-learn; scores and the loss on validation rows have none",
+        description="weight of each class in the training loss, in the order of labels; balanced: rows / (classes"
+        " x rows of the class), as in scikit-learn; validation is unweighted",
     )
     metrics: tuple[Metric, ...] = Field(
         min_length=1, description="metrics on the validation rows; the first one selects the best checkpoint"
     )
     range: tuple[float, float] | None = Field(
         None,
-        description="smallest and largest number that the server takes: what is handed in lies within, scores are of "
-        "the model's own numbers",
+        description="smallest and largest number accepted by the server: submissions are clipped to this range, "
+        "scores are not",
     )
     empty: bool = Field(False, description="whether a text may be empty")
 

@@ -32,11 +32,11 @@ class Grounding(RecipeBlock):
 class Paths(RecipeBlock):
     """Which paths between concepts are used (section 3.2)."""
 
-    hops: int = Field(2, ge=1, le=4, description="relations of a path, at most; the released loader keeps 2")
+    hops: int = Field(2, ge=1, le=4, description="most relations of a path; the released loader keeps 2")
     max_paths: int = Field(
-        100, gt=0, description="paths of a pair of concepts, the shortest and of these the most probable"
+        100, gt=0, description="most paths of a pair of concepts: the shortest, then the most probable"
     )
-    drop: tuple[str, ...] = Field(("hascontext",), description="relations that no path goes along")
+    drop: tuple[str, ...] = Field(("hascontext",), description="relations that paths do not use")
     threshold: float | None = Field(
         0.15,
         ge=0,
@@ -69,7 +69,7 @@ class Network(RecipeBlock):
     )
     concepts: Literal["frozen", "tuned"] = Field(
         "frozen",
-        description="vectors of concepts: read from the disk as they are, or learnt further, as in the released code",
+        description="concept embeddings: fixed, or fine-tuned as in the released code",
     )
 
 
@@ -88,7 +88,7 @@ class Config(ChoiceConfig):
     network: Network = Field(Network(), description="the network over schema graphs")
     statement: Literal["frozen", "tuned"] = Field(
         "frozen",
-        description="the encoder of question and choice: as it is, its vectors computed once and kept, or learnt, too",
+        description="encoder of question and choice: frozen, with cached vectors, or fine-tuned",
     )
     pooling: Literal["cls", "mean"] = Field(
         "cls",
@@ -101,8 +101,7 @@ class Config(ChoiceConfig):
     margin: float = Field(0.2, gt=0, le=1, description="how far above, with loss: margin")
     schema_graphs: str | None = Field(
         None,
-        description="folder in which schema graphs are kept as they are made, for a run that was stopped and for "
-        "others; null: none",
+        description="cache folder of schema graphs, for resumed and other runs; null: none",
     )
 
     @model_validator(mode="after")

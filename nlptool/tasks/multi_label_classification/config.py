@@ -46,7 +46,7 @@ class Config(LinkedInputsConfig):
         "labels", description="column of the labels: a list, or one text; dots lead into objects"
     )
     label_separator: str = Field(
-        ",", min_length=1, max_length=8, description="what stands between the labels of one text"
+        ",", min_length=1, max_length=8, description="separator of the labels in one text"
     )
     label_columns: tuple[str, ...] = Field(
         (),

@@ -57,7 +57,7 @@ class SubtaskConfig(TaskConfig):
     metrics: tuple[Metric, ...] = Field(
         min_length=1, description="metrics on the validation rows; the first one selects the best checkpoint"
     )
-    tokenize: Tokenize = Field(Tokenize(), description="what ROUGE and BLEU take for words")
+    tokenize: Tokenize = Field(Tokenize(), description="tokenizers of ROUGE and BLEU")
     max_new_tokens: int = Field(
         50, gt=0, description="maximum length of a target or generated answer, in tokens"
     )

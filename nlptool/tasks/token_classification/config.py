@@ -49,9 +49,10 @@ class Config(TaskConfig):
     )
     scheme: Literal["iob2", "iob1", "io", "bioes", "none"] = Field(
         "iob2",
-        description="of the tags in the data, which are read as iob2; iob1: an entity begins with B-NAME only where it "
-        "follows another of its kind, as in CoNLL-2003's own files; io: I-NAME or NAME alone; bioes: also S-NAME "
-        "and E-NAME, or U-NAME and L-NAME; none: tags are no entities, such as parts of speech",
+        description="tagging scheme of the data, converted to iob2; iob1: an entity begins with B-NAME only where"
+        " it follows another of its kind, as in CoNLL-2003's own files; io: I-NAME or NAME alone; "
+        "bioes: also S-NAME and E-NAME, or U-NAME and L-NAME; none: tags are no entities, such as "
+        "parts of speech",
     )
     characters: bool = Field(False, description="whether tokens are the characters of a text")
     metrics: tuple[Metric, ...] = Field(
