@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from nlptool.recipe import RESUMABLE, Budget, RecipeBlock
+from nlptool.formatting import counted
+from nlptool.recipe import RESUMABLE, Budget, Problem, RecipeBlock
 
 # Beyond any run; larger numbers could overflow.
 MOST_ROWS, MOST_STEPS = (2**24, 10**12)
@@ -181,6 +182,17 @@ class PretrainConfig(TrainConfigBase):
         return self.stages or (
             Stage(sequence_length=self.sequence_length, batch_size=self.batch_size, share=1.0),
         )
+
+
+def micro_batch_problems(
+    batch_size: int, micro_batches: int, rows: str = "sequences", key: str = "train.batch_size"
+) -> list[Problem]:
+    """The problem of a batch that its micro-batches do not divide; empty where they do."""
+    if batch_size % micro_batches == 0:
+        return []
+    return [
+        Problem(key, f"{counted(batch_size, rows)} cannot be cut into {micro_batches} equal micro-batches")
+    ]
 
 
 def _parts(given: Any) -> Any:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
 from nlptool.errors import NlptoolError, OtherRankFailed, Preempted, Reported, UsageError
+from nlptool.formatting import counted
 from nlptool.launch import Launch
 from nlptool.malloc import keep_freed_memory
 
@@ -39,6 +40,15 @@ class DistributedContext:
     def first(self) -> bool:
         """True for the one process that logs and writes."""
         return self.rank == 0
+
+    def require_equal_parts(self, batch_size: int, micro_batches: int, rows: str = "sequences") -> None:
+        """Refuse a batch whose rows cannot be divided equally among the micro-batches of all ranks."""
+        if batch_size % (self.size * micro_batches):
+            raise UsageError(
+                f"train.batch_size: {counted(batch_size, rows)} cannot be shared out evenly to {self.size} ranks with "
+                f"{micro_batches} micro-batches each",
+                hint="choose a batch_size that ranks times gradient_accumulation divides",
+            )
 
     def sum(self, values: list[float]) -> list[float]:
         """Sum of each value over all ranks, in float64; exact for whole numbers below 2^53, and for nothing else.

@@ -11,14 +11,13 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from nlptool import weights_record
 from nlptool.errors import UsageError
-from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.recipe import RESUMABLE, Named, Problem, RecipeBlock, RecipeSource
 from nlptool.registry import DiscriminatedBy
 from nlptool.runs.metrics_file import Tracker
 from nlptool.tasks import inference
 from nlptool.tasks.config import TaskConfig
-from nlptool.train.config import FinetuneConfig
+from nlptool.train.config import FinetuneConfig, micro_batch_problems
 
 
 def _seeds(given: Any) -> Any:
@@ -211,15 +210,7 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
         name = getattr(task, key)
         if name is not None and (why := weights_record.superseded_final(Path(name))):
             problems.append(Problem(f"task.{key}", why))
-    if recipe.train.batch_size % recipe.train.gradient_accumulation:
-        problems.append(
-            Problem(
-                "train.batch_size",
-                f"{counted(recipe.train.batch_size, 'sequences')} cannot be cut into "
-                f"{recipe.train.gradient_accumulation} equal "
-                "micro-batches",
-            )
-        )
+    problems += micro_batch_problems(recipe.train.batch_size, recipe.train.gradient_accumulation)
     if recipe.train.compile:
         problems.append(
             Problem(

@@ -14,7 +14,6 @@ from nlptool.data.length_bucketing import LengthBucketedBatches, RoundRobinBatch
 from nlptool.data.pair_inputs import Truncation
 from nlptool.errors import DataError, UsageError
 from nlptool.evaluation.metrics import generated_text
-from nlptool.formatting import counted
 from nlptool.models import hub, huggingface
 from nlptool.models.config import ModelConfig
 from nlptool.models.layers import Layers
@@ -158,13 +157,7 @@ class FinetuneSetup:
     ) -> RoundRobinBatches:
         """A run's batches. most: tokens that a CPU computes at once."""
         train, rows = self.train, self.splits[self.task.train]
-        if train.batch_size % (world.size * train.gradient_accumulation):
-            raise UsageError(
-                f"train.batch_size: {counted(train.batch_size, 'sequences')} cannot be shared out "
-                f"evenly to {world.size} ranks "
-                f"with {train.gradient_accumulation} micro-batches each",
-                hint="choose a batch_size that ranks times gradient_accumulation divides",
-            )
+        world.require_equal_parts(train.batch_size, train.gradient_accumulation)
         turns = self.shape.subsets(rows)
         return RoundRobinBatches(
             [

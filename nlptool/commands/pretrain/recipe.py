@@ -7,14 +7,13 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from nlptool import folder_kinds, registry, weights_record
-from nlptool.formatting import counted
 from nlptool.models import hub
 from nlptool.models.config import ModelConfig
 from nlptool.objectives.config import ObjectiveConfig
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock, only
 from nlptool.registry import DiscriminatedBy
 from nlptool.runs.metrics_file import Tracker
-from nlptool.train.config import Evaluate, PretrainConfig, Save
+from nlptool.train.config import Evaluate, PretrainConfig, Save, micro_batch_problems
 
 
 class Student(RecipeBlock):
@@ -165,15 +164,9 @@ def check(recipe: Recipe, command: str) -> list[Problem]:
             problems.append(Problem(key, wrong))
     for index, stage in enumerate(recipe.train.plan()):
         where = f"train.stages.{index}." if recipe.train.stages else "train."
-        if stage.batch_size % recipe.train.gradient_accumulation:
-            problems.append(
-                Problem(
-                    f"{where}batch_size",
-                    f"{counted(stage.batch_size, 'sequences')} cannot be cut into "
-                    f"{recipe.train.gradient_accumulation} equal "
-                    "micro-batches",
-                )
-            )
+        problems += micro_batch_problems(
+            stage.batch_size, recipe.train.gradient_accumulation, key=f"{where}batch_size"
+        )
     budget = recipe.train.budget
     if budget is not None and budget.measure == "seconds" and len(recipe.train.stages) > 1:
         problems.append(

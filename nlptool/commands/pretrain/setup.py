@@ -14,7 +14,6 @@ from nlptool.data.batches import Batches, Examples, PrefetchingLoader, RepeatedE
 from nlptool.data.random_streams import RandomStreams
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError, UsageError
-from nlptool.formatting import counted
 from nlptool.models import huggingface
 from nlptool.models.huggingface import Pretrained
 from nlptool.models.layers import Layers
@@ -171,21 +170,15 @@ class PretrainSetup:
             Stage(first, stage.batch_size, examples)
             for first, (stage, examples) in zip(self.first_steps, self.stages, strict=True)
         ]
-        parts = self.train.gradient_accumulation
         for stage, _ in self.stages:
-            if stage.batch_size % (world.size * parts):
-                raise UsageError(
-                    f"train.batch_size: {counted(stage.batch_size, 'sequences')} cannot be shared out evenly to "
-                    f"{world.size} ranks with {parts} micro-batches each",
-                    hint="choose a batch_size that ranks times gradient_accumulation divides",
-                )
+            world.require_equal_parts(stage.batch_size, self.train.gradient_accumulation)
         return Batches(
             stages,
             objective.collate,
             seed=self.seed,
             rank=world.rank,
             world=world.size,
-            accumulate=parts,
+            accumulate=self.train.gradient_accumulation,
         )
 
     def source(self, objective: Objective, world: DistributedContext) -> PrefetchingLoader:

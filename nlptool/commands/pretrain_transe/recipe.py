@@ -6,12 +6,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nlptool import folder_kinds
-from nlptool.formatting import counted
 from nlptool.objectives.config import ObjectiveConfig
 from nlptool.recipe import RESUMABLE, Problem, RecipeBlock
 from nlptool.registry import DiscriminatedBy, objectives
 from nlptool.runs.metrics_file import Tracker
-from nlptool.train.config import PretrainConfig, Save
+from nlptool.train.config import PretrainConfig, Save, micro_batch_problems
 
 
 class TripleTrainConfig(PretrainConfig):
@@ -75,8 +74,5 @@ def check(recipe: Recipe, command: str = "pretrain-transe") -> list[Problem]:
                 "make one with nlptool knowledge",
             )
         )
-    if recipe.train.batch_size % recipe.train.gradient_accumulation:
-        triples, parts = counted(recipe.train.batch_size, "triples"), recipe.train.gradient_accumulation
-        problem = f"{triples} cannot be cut into {parts} equal micro-batches"
-        problems.append(Problem("train.batch_size", problem))
+    problems += micro_batch_problems(recipe.train.batch_size, recipe.train.gradient_accumulation, "triples")
     return problems

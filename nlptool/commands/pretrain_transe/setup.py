@@ -11,8 +11,6 @@ from nlptool.atomic_files import write_json
 from nlptool.commands.pretrain_transe.recipe import Recipe
 from nlptool.data.batches import Batch, Batches, PrefetchingLoader, Stage
 from nlptool.data.length_bucketing import SequentialBatches
-from nlptool.errors import UsageError
-from nlptool.formatting import counted
 from nlptool.knowledge.embeddings import CONFIG, WEIGHTS
 from nlptool.knowledge.graph import Graph, Triples
 from nlptool.objectives.transe.config import Config
@@ -43,12 +41,7 @@ class TransESetup:
     def source(self, objective: TransE, world: DistributedContext) -> PrefetchingLoader:
         """The run's batches, prefetched."""
         batch, parts = self.train.batch_size, self.train.gradient_accumulation
-        if batch % (world.size * parts):
-            raise UsageError(
-                f"train.batch_size: {counted(batch, 'triples')} cannot be shared out evenly to {world.size} ranks with "
-                f"{parts} micro-batches each",
-                hint="choose a batch_size that ranks times gradient_accumulation divides",
-            )
+        world.require_equal_parts(batch, parts, "triples")
         batches = Batches(
             [Stage(0, batch, self.examples)],
             objective.collate,
