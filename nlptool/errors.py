@@ -64,7 +64,7 @@ class OtherRankFailed(NlptoolError):
 class Preempted(BaseException):
     """A signal stopped the run; its state is saved.
 
-    It is no Exception: it is raised between any two instructions, also within a library that catches those.
+    It is not an Exception: it is raised between any two instructions, also within a library that catches those.
     """
 
     exit_code = 75

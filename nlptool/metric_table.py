@@ -184,7 +184,7 @@ TABLE = {
 }
 
 PROMPTED = "prompt"
-PERPLEXITY = "perplexity"  # the one metric of a prompted task that is no share
+PERPLEXITY = "perplexity"  # the one metric of a prompted task that is not a share
 OWN = {
     "electra": {name: f"generator_{name}" for name in ("mlm", "mlm_accuracy", "mlm_majority")},
     PROMPTED: {"perplexity": "answer_perplexity"},

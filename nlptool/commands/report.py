@@ -26,7 +26,7 @@ PAGE = "index.html"
 def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, console: Console) -> None:
     """Write the page and, beside it, its charts as SVG, against their first axis also as PNG.
 
-    Raises UsageError for a folder that is no run, and when matplotlib is not installed.
+    Raises UsageError for a folder that is not a run, and when matplotlib is not installed.
     """
     folder.prepare_output_folder(out, Options(overwrite=overwrite), holds=PAGE, reads=map(str, paths))
     from nlptool.report import fewshot, suite_page, tables
@@ -62,7 +62,7 @@ def run(paths: Sequence[Path], out: Path, *, overwrite: bool, as_json: bool, con
 
 
 def diff(paths: Sequence[Path], *, as_json: bool, console: Console) -> None:
-    """Print what differs between runs: keys, data, versions, figures. Raises UsageError for a folder that is no run."""
+    """Print the differences of runs: keys, data, versions, figures. Raises UsageError for any other folder."""
     from nlptool.report import runs as reading
     from nlptool.report import tables
 

@@ -98,7 +98,7 @@ def _without(others: set[str], command: str, value: Any) -> Any:
 
 
 def _is_of_another(schema: Any, command: str) -> bool:
-    """Whether a key or block is marked as another command's; the schema of a key named `only` is no text."""
+    """Whether a key or block is marked as another command's; the schema of a key named `only` is not a text."""
     mark = schema.get("only") if isinstance(schema, dict) else None
     return isinstance(mark, str) and mark != command
 

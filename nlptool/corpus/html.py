@@ -79,7 +79,7 @@ def decoded(body: bytes, charset: str | None = None) -> str:
 
 
 def _codec(label: str | None) -> str | None:
-    """The name of Python's codec for a label; None if it is no text encoding."""
+    """The name of Python's codec for a label; None if it is not a text encoding."""
     if not label:
         return None
     name = READ_AS.get(label.strip().strip("\"'").lower(), label.strip())

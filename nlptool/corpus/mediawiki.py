@@ -26,7 +26,7 @@ NUMBER = re.compile(r"[-+−]?[\d.,/]+")  # noqa: RUF001
 SWITCH = re.compile(r"__[^\W\d_a-z]{3,}__")
 """Behaviour switches: __NOTOC__, __목차없음__."""
 EMPTY = re.compile(r" ?[(（][\s,;:、，]*[)）]")  # noqa: RUF001
-"""Brackets that held nothing but a template."""
+"""Brackets that are empty without their template."""
 LOOSE = re.compile(r"(?<=[(（])[\s,;、，]+|[\s,;、，]+(?=[)）])")  # noqa: RUF001
 """Punctuation beside a template within brackets."""
 HEADING = "\x01"
@@ -36,7 +36,7 @@ PER_CENT = {ord(sign): f"%{ord(sign):02X}" for sign in '"%&?+<>\\^`{}|'}
 
 
 def articles(file: File, tally: ReadStats, start: int) -> Iterator[Document]:
-    """The articles of a dump as wikitext. start: bytes read before. Raises OSError where it is no whole dump."""
+    """The articles of a dump as wikitext. start: bytes read before. Raises OSError where it is not a whole dump."""
     base, names = "", {FILES: "File", CATEGORIES: "Category"}
     local: re.Pattern[str] | None = None
     pages = 0
@@ -83,7 +83,7 @@ def _named(found: re.Match[str], names: dict[str, str]) -> str:
 
 
 def _article(page: ElementTree.Element, tally: ReadStats, base: str, place: str) -> Document | None:
-    """A page; None, and counted, if it is no article."""
+    """A page; None, and counted, if it is not an article."""
     parts = {child.tag.rpartition("}")[2]: child for child in page}
     if "redirect" in parts:
         tally.dropped["redirect"] += 1

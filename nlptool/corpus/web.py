@@ -82,7 +82,7 @@ def _addresses(path: str) -> dict[str, str]:
         ) from error
     for number, row in enumerate(rows, start=1):
         if row and len(row) != 2:
-            raise DataError(f"{path}:{number}: expected NAME<tab>URL", hint="mend the line")
+            raise DataError(f"{path}:{number}: expected NAME<tab>URL", hint="fix the line")
     return {row[0]: row[1] for row in rows if row}
 
 
@@ -137,7 +137,7 @@ def _facts(record: Any) -> dict[str, object]:
 
 
 def _page(record: Any, body: bytes, tally: ReadStats) -> str | None:
-    """A page's HTML; None, and counted, if the response is no page."""
+    """A page's HTML; None, and counted, if the response is not a page."""
     headers = record.http_headers
     if headers is None:
         tally.dropped["no HTTP header"] += 1

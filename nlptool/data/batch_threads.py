@@ -10,8 +10,7 @@ MOST = 8
 
 
 def for_each_batch(work: Callable[[int], None], number: int, place: torch.device) -> None:
-    """Call work(0) .. work(number - 1) without gradients; on a CPU from several threads, which share torch's
-    threads.
+    """Call work(0) .. work(number - 1) without gradients; on a CPU from several threads that share torch's.
 
     Threads within one product wait for each other after each product, which takes long where the products are small
     or other programs keep a core busy; threads with a batch each do not wait. An error or a signal stops the loop

@@ -3,7 +3,7 @@
 A sentence is a document of one sentence, not truncated, with [SEP] at its end. Beside the store lie
 
 PREFIX.labels    float64 [tokens of all rows], the number of each token's tag; NaN: hidden
-PREFIX.pieces    int32 [tokens of all rows], the first piece that begins in a token, else the piece that goes on in it;
+PREFIX.pieces    int32 [tokens of all rows], the first piece that begins in a token, else the piece that it continues;
                  SPACE for white space, NOTHING for what the tokenizer drops
 PREFIX.counts    int64 [rows], tokens of each
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from nlptool.data.batches import Batch
 
-REPEATS = 9  # turns of each model, of which the median counts
+REPEATS = 9  # measurements of each model; the median is reported
 # Shortest turn in seconds, so that the resolution of the clock and a single delay do not matter.
 SHORTEST = 0.02
 ROWS = 32  # rows of the batch that measures throughput

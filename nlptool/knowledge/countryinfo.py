@@ -57,7 +57,7 @@ def facts() -> tuple[Columns, list[tuple[str, str]]]:
 
 
 def _name(entity: str) -> str | None:
-    """Label of an entity that is no country: `Georgia`, `UTC+01:00`; None: it has only a code."""
+    """Label of an entity that is not a country: `Georgia`, `UTC+01:00`; None: it has only a code."""
     kind, _, name = entity.partition(":")
     if kind == "language":
         return LANGUAGES.get(name)

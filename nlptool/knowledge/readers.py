@@ -225,7 +225,7 @@ def read_openke_names(stream: IO[bytes]) -> tuple[list[str], BadRecord | None]:
             continue
         if not name.strip() or not place.strip().isdecimal() or int(place) in names:
             found = "a name and a number of its own are expected, a tab between them"
-            return [], BadRecord(number, "no name", found, "mend the line")
+            return [], BadRecord(number, "no name", found, "fix the line")
         names[int(place)] = name
     stated = text[0].strip() if text and isinstance(text[0], str) else ""
     if not stated.isdecimal() or int(stated) != len(names):
@@ -257,7 +257,7 @@ def read_openke(stream: IO[bytes], entities: list[str], relations: list[str]) ->
             seen += 1
             if len(fields) != 3 or not all(field.isdecimal() for field in fields):
                 yield BadRecord(
-                    number, "not three numbers", "head, tail and relation are expected", "mend the line"
+                    number, "not three numbers", "head, tail and relation are expected", "fix the line"
                 )
                 continue
             head, tail, relation = map(int, fields)
@@ -265,9 +265,7 @@ def read_openke(stream: IO[bytes], entities: list[str], relations: list[str]) ->
                 found = (
                     f"there are {len(entities):,} entities and {len(relations):,} relations, numbered from 0"
                 )
-                yield BadRecord(
-                    number, "number beyond the count", f"{line.strip()}: {found}", "mend the line"
-                )
+                yield BadRecord(number, "number beyond the count", f"{line.strip()}: {found}", "fix the line")
                 continue
             held.append((entities[head], relations[relation], entities[tail]))
     if held:

@@ -20,8 +20,7 @@ HEADER = "name the columns in the first line: head, relation, tail"
 
 
 def read_csv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
-    """Read comma-separated values, quoted where needed; the separator is a semicolon or tab if the first line has no
-    comma.
+    """Read comma-separated values, quoted where needed; separated by semicolons or tabs if line 1 has no comma.
 
     A header names the columns, in any order and among others; `columns` names them without one.
     """
@@ -80,8 +79,7 @@ def _picked(values: Sequence[str], order: Sequence[int], line: int) -> Row | Bad
 
 
 def read_ntriples(stream: IO[bytes]) -> Read:
-    """Read N-Triples or N-Quads. Statements about literals, such as labels, are skipped. Wikidata's Q42 is read
-    without its address."""
+    """Read N-Triples or N-Quads, without statements about literals such as labels; Wikidata's entities as Q42."""
 
     def row(text: str, line: int) -> Row | BadRecord | None:
         if text.lstrip().startswith("#"):
@@ -102,10 +100,9 @@ def _short(name: str) -> str:
 
 
 def read_wikidata(stream: IO[bytes]) -> Read:
-    """Read a JSON dump of Wikidata: an array with an entity on each line. Each statement whose value is an entity is
-    a triple.
+    """Read a JSON dump of Wikidata: an array with an entity on each line.
 
-    Deprecated statements are skipped.
+    Each statement whose value is an entity is a triple. Deprecated statements are skipped.
     """
     held = list[Row]()
     for number, line in enumerate(lines(stream), start=1):

@@ -44,7 +44,7 @@ def sample_examples(
             examples.append(pool[index])
     if len(examples) < shots:
         raise DataError(
-            f"{instance.place}: {counted(shots, 'few-shot examples')} asked for, "
+            f"{instance.place}: {counted(shots, 'few-shot examples')} requested, "
             f"{counted(len(examples), 'other examples')} there",
             hint=f"ask for fewer: num_fewshot=[{len(examples)}]",
         )

@@ -186,7 +186,7 @@ class PromptedModel:
 
 
 def require_decoders(models: Sequence[PromptedModel], runs: Sequence[TaskRun]) -> None:
-    """Raise DataError where a model is no decoder and a task needs generation. Reads configs alone."""
+    """Raise DataError where a model is not a decoder and a task needs generation. Reads configs alone."""
     generated = [run.name for run in runs if run.generation is not None]
     unable = [model.name for model in models if generated and not model.is_decoder]
     if unable:

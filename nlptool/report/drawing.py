@@ -180,7 +180,7 @@ def styled(look: Style) -> Iterator[None]:
         "font.family": list(look.fonts),
         "font.size": SIZE,
         "axes.unicode_minus": False,
-        "text.parse_math": False,  # a dollar sign in a name is no formula
+        "text.parse_math": False,  # a dollar sign in a name is not a formula
         "text.color": INK,
         "path.simplify_threshold": 0.3,
     }

@@ -10,7 +10,7 @@ from nlptool.recipe import difference
 from nlptool.report.runs import Run
 
 DIGITS = 12  # characters of a digest
-NOT_COMPARED = ("out",)  # the path of a run is no difference
+NOT_COMPARED = ("out",)  # the path of a run is not a difference
 
 
 class Table(NamedTuple):

@@ -70,7 +70,7 @@ def check_run(run: Path) -> Iterator[Check]:
     if (run / "final").is_dir():
         try:
             why = run_state.outdated(run)
-            yield Check("final", None if why else True, why or "is what the run ended with")
+            yield Check("final", None if why else True, why or "matches the end of the run")
         except DataError as error:
             yield Check("final", False, error.message)
         yield from (check_vectors if is_vectors(run / "final") else check_model)(run / "final")

@@ -19,7 +19,7 @@ def prepare_output_file(
     """Check and lock an output file.
 
     resume: continue an existing file. resumable: whether the command can do that. reads: input paths. Raises
-    UsageError where `out` is no file, is an input, or exists without --resume or --overwrite.
+    UsageError where `out` is not a file, is an input, or exists without --resume or --overwrite.
     """
     if os.path.lexists(out) and not out.is_file():
         what = "is a broken link" if out.is_symlink() and not out.exists() else "is not a file"

@@ -34,7 +34,7 @@ def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional
             return []
         raise DataError(
             f"source.files: {', '.join(at.values())}: no file for the split {split}",
-            hint="name the file: {train: FILE, validation: FILE}, or hold some of the training rows out: task.holdout=0.1",
+            hint="name its file: {train: FILE, validation: FILE}, or hold out some training rows: task.holdout=0.1",
         )
     path = Path(at[split])
     file = tabular.of_rows(path, columns=task.conll)

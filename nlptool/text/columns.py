@@ -30,7 +30,7 @@ def sentences(name: str, stream: IO[bytes]) -> Iterator[tuple[str, dict[str, lis
     """The place of each sentence, and its columns: tokens first, ner_tags last, column_2 and so on between.
 
     If there are four columns, those between are pos_tags and chunk_tags, as in CoNLL-2003; one column is tokens alone.
-    Raises DataError, with file and line, for what is no text, and for lines of different widths.
+    Raises DataError, with file and line, for content that is not text, and for lines of different widths.
     """
     sentence: list[tuple[int, str]] = []
     width, numbered, early = 0, None, list[_Rows]()

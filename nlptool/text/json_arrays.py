@@ -63,12 +63,12 @@ class _Held:
             try:
                 found, end = json.JSONDecoder().raw_decode(self._text, self.at)
             except RecursionError as error:
-                return BadRecord(self.line, REST, f"broken JSON ({error})", "mend the file")
+                return BadRecord(self.line, REST, f"broken JSON ({error})", "fix the file")
             except json.JSONDecodeError as error:
                 if len(self._text) - self.at < RECORD and self._grow():
                     continue
                 place = self.line + self._text.count("\n", self.at, error.pos)
-                return self.fault or BadRecord(place, REST, f"broken JSON ({error.msg})", "mend the file")
+                return self.fault or BadRecord(place, REST, f"broken JSON ({error.msg})", "fix the file")
             self.advance(end)
             return found
 

@@ -34,7 +34,7 @@ class TokenTexts:
     def spans(self, ids: Sequence[int], apart: Collection[int] = ()) -> list[TokenSpan]:
         """The text of a sequence by tokens. apart: positions of tokens that are never joined with their neighbours.
 
-        What is no whole character, as a marked part of one, is written as \\x and two digits.
+        What is not a whole character, as a marked part of one, is written as \\x and two digits.
         """
         found: list[TokenSpan] = []
         start, held = 0, b""

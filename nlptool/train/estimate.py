@@ -220,7 +220,7 @@ class MemoryFit:
 
 
 def memory_fit(stages: Sequence[Stage], estimates: Sequence[Estimate], memory: int, taken: int) -> MemoryFit:
-    """Compare the estimates, one a stage, with the memory, part of which is taken; activations grow with the rows."""
+    """Compare the estimate of each stage with the free memory; activations grow with the rows."""
     room = [memory - taken - e.fixed for e in estimates]
     limits = [left * e.rows // max(e.activations, 1) for left, e in zip(room, estimates, strict=True)]
     batches = [stage.batch_size for stage in stages]

@@ -27,7 +27,7 @@ LOOK = 1.0  # seconds between checks of the launcher
 class SignalHandler:
     """Turns SIGTERM, SIGUSR1, SIGHUP and Ctrl-C into `Preempted`; ignored signals (nohup) stay ignored.
 
-    In a thread other than the main one signals remain with whoever has them.
+    In a thread other than the main one, signal handlers are unchanged.
 
     alone: raise at once (outside shielded stretches and imports); otherwise only set `arrived`, also when the
     process that started this one has ended.

@@ -318,7 +318,7 @@ def test_one_file_is_questions_and_examples(room: Path, decoder: Path, capsys):
 @pytest.mark.parametrize(
     ("keys", "code", "message"),
     [
-        ({"num_fewshot": [9]}, 3, "9 few-shot examples asked for, 8 other examples there"),
+        ({"num_fewshot": [9]}, 3, "9 few-shot examples requested, 8 other examples there"),
         ({"num_fewshot": [1, 1]}, 2, "num_fewshot: 1 is given twice"),
         ({"data": "nowhere"}, 2, "r.yaml:1: data: nowhere does not exist"),
         ({"data": None}, 2, "towns names no data set of the hub"),

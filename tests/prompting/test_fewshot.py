@@ -41,7 +41,7 @@ def test_neither_the_question_nor_its_twin_is_shown():
 
 def test_more_shots_than_examples_is_told():
     pool = FewShotPool(TASK, rows(4))
-    with pytest.raises(DataError, match="f:0: 4 few-shot examples asked for, 3 other examples there") as e:
+    with pytest.raises(DataError, match="f:0: 4 few-shot examples requested, 3 other examples there") as e:
         sample_examples(pool, pool[0], 0, 4, seed=0)
     assert "num_fewshot=[3]" in str(e.value.hint)
 

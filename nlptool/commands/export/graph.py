@@ -16,7 +16,7 @@ MARKS = {"openke": "entity2id.txt", "pykeen": "train"}
 
 
 def export(options: ExportOptions, console: Console) -> dict[str, Any]:
-    """Write a graph in another program's format; returns the facts. Raises DataError for a folder that is no graph."""
+    """Write a graph in another program's format and return the facts. Raises DataError for any other folder."""
     source, form = Path(options.source), str(options.to)
     graph = Graph(source)
     vectors = None if options.vectors is None else EntityEmbeddings(options.vectors, graph)

@@ -182,7 +182,7 @@ def _compared(
             mine, model = (one[real_BT], other[real_BT]) if by_token else (one, other)
             difference = max(difference, float(np.abs(mine - model).max()))
             scale = max(scale, float(np.abs(model).max()))
-            if mine.shape[-1] > 1 and mine.ndim > 1:  # a single number is no decision
+            if mine.shape[-1] > 1 and mine.ndim > 1:  # a single number is not a decision
                 both = [(one > 0) if rows.multi_label else one.argmax(-1) for one in (mine, model)]
                 same = both[0] == both[1]
                 agree, total = agree + int(same.sum()), total + same.size

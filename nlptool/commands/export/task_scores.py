@@ -98,7 +98,7 @@ class TaskRows:
         decided = objective.decide(first)
         scored = {name: dict[str, float]() for name in logits}
         for name, found in logits.items():
-            if not np.array_equal(decided, first):  # a number is no decision
+            if not np.array_equal(decided, first):  # a number is not a decision
                 scored[name]["agreement"] = float((objective.decide(found) == decided).mean())
             if self.rows.labelled:
                 scored[name] |= objective.score(self.rows, found)

@@ -88,7 +88,7 @@ def _first_score(record: dict[str, Any], split: str) -> dict[str, Any]:
         "task": task,
         "baseline_name": baseline_name,
         "splits": [split],
-        "score": [] if name == PERPLEXITY else [name],  # which is no share
+        "score": [] if name == PERPLEXITY else [name],  # which is not a share
         "excluded": False,
         "figures": {name: figure},
     }

@@ -25,7 +25,7 @@ class Chunks:
 
     The scripts cut a document from its start into consecutive chunks until all of it is used. Chunk i of an epoch is
     found without the ones before it: it begins with the sentence at token position i * stride + phase(epoch). So an
-    epoch is no partition: chunks may share sentences, and a sentence may be missed. A document of no more tokens
+    epoch is not a partition: chunks may share sentences, and a sentence may be missed. A document of no more tokens
     than the target is a chunk from its start, as in the scripts.
 
     chances_T [T]: probability of each target length, from 0 on. per "document": it is sampled once for a pass over a

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from nlptool.models.config import Activation
 
 MANY = 500  # above this number of rows oneDNN compiles code for each number here, too
-ROWS = 8  # rows that oneDNN is told to expect: it chooses the same blocks for any number above 1, and they serve 1, too
+ROWS = (
+    8  # row count given to oneDNN: it chooses the same blocks for any number above 1, and they also serve 1
+)
 
 
 @cache

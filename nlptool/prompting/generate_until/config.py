@@ -124,5 +124,5 @@ class Config(GenerationKeys, PromptConfig):
 
 
 def _with_text(texts: Sequence[str]) -> list[str]:
-    """The texts that are not blank; a blank one, as in a table, is no answer."""
+    """The texts that are not blank; a blank one, as in a table, is not an answer."""
     return [text for text in texts if text.strip()]

@@ -44,7 +44,7 @@ NULL_ODDS = "null_odds"
 class ExtractiveQA(TaskObjective):
     """Two logits for each token, for the answer's start and its end; a softmax over the window's tokens.
 
-    The loss is the mean of both cross-entropies. Padding is no alternative, unlike in Google's code, so that
+    The loss is the mean of both cross-entropies. Padding is not an alternative, unlike in Google's code, so that
     predictions do not depend on the batch.
     """
 

@@ -33,7 +33,7 @@ class Config(MarkedTextConfig):
 
     name: Literal["relation_classification"] = Field("relation_classification", description="kind of task")
     no_relation: str | None = Field(
-        None, description="the class that is no relation, and does not count in micro and macro metrics"
+        None, description="the class that is not a relation, and does not count in micro and macro metrics"
     )
     metrics: tuple[Metric, ...] = Field(
         ("micro_f1", "macro_f1", "accuracy"),
