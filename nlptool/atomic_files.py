@@ -131,7 +131,7 @@ def open_regular(path: Path, remedy: str = "restore it, or remove it") -> Buffer
         file = open_at_once(path)
     except FileNotFoundError:
         if os.path.islink(path):
-            raise DataError(f"{path}: is a link to what is not there", hint=remedy) from None
+            raise DataError(f"{path}: is a broken link", hint=remedy) from None
         raise
     except OSError as error:
         raise _unreadable(path, error, remedy) from error

@@ -92,7 +92,7 @@ def superseded_final(model: Path) -> str | None:
             run = final.parent
             return (
                 f"{final} {why}; end the run, or write its newest checkpoint with nlptool export {run}, "
-                "or copy the folder to take it as it is"
+                "or copy the folder to keep these weights"
             )
     return None
 

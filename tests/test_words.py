@@ -114,6 +114,22 @@ def test_no_sentence_opens_with_of():
     assert found == []
 
 
+STILTED = re.compile(
+    r"\b(?:(?:is|are|was|were|be) (?:told|asked)|asked for|whoever|to be had|nothing but|goes on|but for|mend)\b"
+)
+"""Private or archaic turns of earlier versions; plain ones: is reported, requested, except for, continues, fix."""
+
+
+def test_the_package_is_written_in_plain_words():
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if STILTED.search(line)
+    ]
+    assert found == []
+
+
 SOURCES = (
     "said = 1",
     "def untaught(): ...",

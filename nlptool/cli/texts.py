@@ -135,7 +135,7 @@ def generate(
     "embed",
     rich_help_panel=INFERENCE,
     epilog="E.g. nlptool embed runs/demo/final texts.jsonl --column body --out vectors.parquet; --layers -4,-3,-2,-1 "
-    "is the mean of the last four, which BERT's section 5.3 found best but for their concatenation.",
+    "is the mean of the last four, which BERT's section 5.3 found best after their concatenation.",
 )
 def embed(
     model: ModelName,

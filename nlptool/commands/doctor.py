@@ -73,7 +73,7 @@ def machine() -> Iterator[Check]:
 
     cores, threads = os.cpu_count() or 1, torch.get_num_threads()
     yield Check("threads", threads <= cores, f"torch uses {threads} on {counted(cores, 'cores')}")
-    detail = "glibc's malloc can be told to keep freed memory" if keep_freed_memory() else "no glibc"
+    detail = "glibc's malloc can keep freed memory" if keep_freed_memory() else "no glibc"
     yield Check("memory allocator", None, detail)
     yield Check("CPU", None, f"{torch.backends.cpu.get_cpu_capability()}, {_gflops():.0f} GFLOP/s in fp32")
     if torch.cuda.is_available():

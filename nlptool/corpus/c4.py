@@ -63,7 +63,7 @@ class _Line:
         """Reason to drop the whole document, once a line gives one."""
 
     def kept(self, line: str) -> str | None:
-        """The line as it is kept; None to remove it."""
+        """The line to keep, possibly shortened; None to remove it."""
         config, words = self._config, line.split()
         if self.dropped or (
             len(line) > config.max_word_length and any(len(word) > config.max_word_length for word in words)

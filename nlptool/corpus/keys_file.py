@@ -14,7 +14,7 @@ def open_keys(path: Path) -> Hashes:
         found: Hashes = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(
-            f"{path}: is not as it was written: {error}",
+            f"{path}: has been changed or damaged: {error}",
             hint=f"remove {path.parent} and run again with --resume auto",
         ) from error
     return found

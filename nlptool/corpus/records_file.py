@@ -103,7 +103,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
                 yield from map(json.loads, lines)
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: is not as it was written: {str(error).splitlines()[0]}", hint=remedy
+            f"{path}: has been changed or damaged: {str(error).splitlines()[0]}", hint=remedy
         ) from error
 
 

@@ -56,7 +56,7 @@ class Part(NamedTuple):
 def groups(recipe: Mapping[str, CorpusSource]) -> tuple[list[Group], list[str]]:
     """All groups of all sources, in the order of the recipe, and notes for the user.
 
-    Raises DataError for what is missing or not readable.
+    Raises DataError for a missing or unreadable file.
     """
     found: list[Group] = []
     notes: list[str] = []

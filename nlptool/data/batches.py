@@ -34,9 +34,9 @@ class Batch:
 
         labels [B, K]             of a masked LM: the token of each slot, -100 where one is unused
         labels [B, T]             of a causal LM: the token after each
-        labels [N, 1]             of a task: what is right in each decision, NaN where it is hidden
+        labels [N, 1]             of a task: the right answer of each decision, NaN where hidden
         order [B]                 of pairs: 1 where segment B is a random one, or comes first
-        bytes [B]                 bytes of text that a row's labels stand for, where tokens tell
+        bytes [B]                 bytes of text of a row's labels, where tokens have bytes
         teacher_topk_ids [B, K, C]      of distillation: the C most probable tokens by the teacher, where these are kept
         teacher_topk_logprobs [B, K, C]    their log-probabilities
         answers [N, W]            of distillation on a task: the teacher's logits

@@ -87,8 +87,8 @@ def pick_spans(
 ) -> Bools:
     """[B, T], True at the tokens of spans of 1 to `ngram` whole units, at most budget_B tokens per row.
 
-    starts_BT: where a unit begins; it lasts to the next start. Units follow each other over what is no
-    candidate, as in ALBERT's code: a span may reach over a [SEP], which stays as it is.
+    starts_BT: where a unit begins; it lasts to the next start. Tokens that are not candidates
+    do not end a span, as in ALBERT's code: a span may reach over a [SEP], which is unchanged.
 
     The scan is BERT's and ALBERT's. Units are taken in the order of `order` (unit u of a row has number u of
     its row). From each, a span of n units, p(n) ~ 1/n (ALBERT, section 4.1; n from `size`), is shortened

@@ -83,7 +83,7 @@ class Embedder:
         every = self.tokenizer.encode_batch(texts)
         rows = [[*self._begin, *ids[:room], *self._end] or self._empty for ids in every]
         if not all(rows):
-            raise DataError("an empty text, and the tokenizer has no end of text to stand for it")
+            raise DataError("an empty text, and the tokenizer has no end-of-text token to replace it")
         return rows, sum(len(ids) > room for ids in every)
 
     def vectors(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:

@@ -58,7 +58,7 @@ class Scorer(Protocol):
     def answered(self, requests: Sequence[Request]) -> Iterator[tuple[int, Scored]]:
         """Scores of each answer, with the request's number, in any order, as soon as they are known.
 
-        Raises DataError for an answer without tokens, or one that is too long by itself.
+        Raises DataError for an answer without tokens, or one that alone is too long.
         """
         ...
 

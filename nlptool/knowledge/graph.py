@@ -6,7 +6,7 @@ GRAPH/train.npy validation.npy test.npy  int32 [3, N]: heads, relations, tails; 
 GRAPH/labels.txt labels.entities.npy     labels in text: label i belongs to entity labels.entities[i]
 
 Entities are those of the training triples. Numbers follow from the names alone, the fingerprint from all files:
-whatever is trained on a graph or linked to it records the fingerprint and is refused with another graph.
+models trained on a graph and stores linked to it record the fingerprint, and are refused with another graph.
 """
 
 from functools import cached_property

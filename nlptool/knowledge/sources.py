@@ -59,7 +59,7 @@ class ReadTally:
 
 
 def files_of(names: tuple[str, ...]) -> list[File]:
-    """The files of paths, folders and patterns. Raises DataError, with close names, for what is missing."""
+    """The files of paths, folders and patterns. Raises DataError, with close names, for a missing file."""
     return sources.files(Source(files=names, format="text")) if names else []
 
 

@@ -20,7 +20,7 @@ OF_TOKENIZER = ("*.json", "*.txt")
 LEFT = (".*", "**/.*")
 """Files that are not uploaded: locks, and files being written."""
 LOGIN = "log in with: hf auth login; or set HF_TOKEN to a token that may write"
-BUSY = "the folder is as it was; run the same command again later"
+BUSY = "the folder is unchanged; run the same command again later"
 
 
 def problem(name: str) -> str | None:

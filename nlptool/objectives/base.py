@@ -156,7 +156,7 @@ class Objective(nn.Module):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """Held-out sums: the loss terms and whatever else `summary` needs."""
+        """Held-out sums: the loss terms and further sums for `summary`."""
         return self(batch)  # type: ignore[no-any-return]
 
     def summary(self, totals: dict[str, Tensor], counts: dict[str, int]) -> dict[str, float]:

@@ -74,7 +74,7 @@ class CausalLM(Objective):
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> dict[str, Tensor]:
-        """The term, the number of correct predictions, and the bytes of text that they stand for."""
+        """The term, the number of correct predictions, and the bytes of the predicted text."""
         loss_BT, correct_BT = linear_scores(
             self.backbone(inputs_of(batch)), self.backbone.word_embeddings, None, batch["labels"]
         )

@@ -82,7 +82,7 @@ def _read(path: Path) -> dict[str, Mapping[str, Any]]:
             entries[str(entry["digest"])] = entry
         except (ValueError, KeyError, TypeError):
             raise DataError(
-                f"{path}:{number}: is not a response as it was written",
+                f"{path}:{number}: is not a response, or is damaged",
                 hint="remove the file, and only its responses are requested again; or start again with --overwrite",
             ) from None
     if rest:

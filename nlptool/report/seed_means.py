@@ -28,7 +28,7 @@ class Interval(NamedTuple):
 
 
 def merged(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One run for each name, in order. A run of a single seed is unchanged but for `seeds`, their number.
+    """One run for each name, in order. A run of a single seed is unchanged except for `seeds`, their number.
 
     Checkpoints are matched from the last one back, since a budget of time ends runs at different steps.
     """

@@ -49,7 +49,7 @@ class ReadStats:
 def find(source: Source) -> ReadStats:
     """Check everything that the source names, before any work; the tally returned has its size and notes.
 
-    Raises DataError, with close names, for what is missing, unreadable or not installed.
+    Raises DataError, with close names, for a source that is missing, unreadable or not installed.
     """
     source, notes = sources.installed(source)
     return ReadStats(notes=notes, size=sum(file.size for file in sources.files(source)))

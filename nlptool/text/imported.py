@@ -112,7 +112,7 @@ def _class(folder: Path, found: Path, config: dict[str, Any]) -> tuple[str | Non
         raise DataError(
             f"{folder}: its tokenizer is Python code of its own (auto_map in tokenizer_config.json), which is not run",
             hint="if tokenizer.json is all of it, remove auto_map and set tokenizer_class to PreTrainedTokenizerFast; "
-            "a SentencePiece model (*.model) can be named by itself",
+            "a SentencePiece model (*.model) can be named alone",
         )
     short = (name or "").removesuffix("Fast").removesuffix("Tokenizer")
     if short in CODE:
@@ -178,9 +178,9 @@ def _settled(found: Path, config: dict[str, Any], name: str | None, given: Conte
         return {"strip_accents": strip} | config | {"do_lower_case": lower}
     if (share := _altered(vocab, config)) > MANY:
         raise DataError(
-            f"{found}: a {name}Tokenizer turns text to lower case and strips accents unless told not to, so "
+            f"{found}: a {name}Tokenizer turns text to lower case and strips accents by default, so "
             f"{percent(share, 0)} of this vocabulary's tokens (capitals, accents, Hangul) would never occur",
-            hint='write what is right into tokenizer_config.json, e.g. "do_lower_case": false',
+            hint='set it in tokenizer_config.json, e.g. "do_lower_case": false',
         )
     return config
 

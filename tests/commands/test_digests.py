@@ -1,4 +1,4 @@
-"""What is not as it was written is neither trained on nor scored: token stores, models, a teacher's answers."""
+"""Changed or damaged files are neither trained on nor scored: token stores, models, a teacher's answers."""
 
 import json
 import shutil

@@ -123,7 +123,7 @@ def test_an_output_file_that_is_there_or_is_a_folder_is_refused(
     out.unlink()
     (out / "mine").mkdir(parents=True)
     assert main(line(command, out, "--overwrite")) == 2
-    assert f"{out}: is no file" in capsys.readouterr().err
+    assert f"{out}: is not a file" in capsys.readouterr().err
     assert (out / "mine").is_dir()
 
 

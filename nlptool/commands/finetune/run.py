@@ -1,7 +1,7 @@
 """Implementation of `finetune`: from a checked recipe to runs and scores.
 
 OUT/recipe.yaml, command.txt, environment.json   as in every run folder
-OUT/task.yaml               the task, where it names files: as they tell it, or as it is given
+OUT/task.yaml               the task with settings read from its files, where it names files
 OUT/grid/NAME/              with a grid: all of this for each combination of values; OUT/scores.json is the best's
 OUT/rows/                   encoded rows, for all seeds
 OUT/seed-N/                 a run folder; its final/ is the last checkpoint, or the best

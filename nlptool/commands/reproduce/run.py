@@ -1,4 +1,4 @@
-"""Implementation of `reproduce`: runs what is missing, then judges the paper's claims.
+"""Implementation of `reproduce`: executes the missing runs, then judges the paper's claims.
 
 OUT/runs/STEP/ARM/seed-N   the runs, as written by their commands
 OUT/runs.json              the figures of finished runs, with digests of their recipes
@@ -58,7 +58,7 @@ def cost_text(cost: Cost | None) -> str:
 
 
 def run(plan: Plan, options: Options, console: Console) -> None:
-    """Run what is missing and show the result. Raises UsageError where a GPU is needed and missing."""
+    """Execute the missing runs and show the result. Raises UsageError where a GPU is needed and missing."""
     if plan.experiment.needs == "gpu" and not torch.cuda.is_available():
         raise UsageError(
             f"{plan.name} needs a GPU, and there is none here: {cost_text(plan.experiment.cost)}",

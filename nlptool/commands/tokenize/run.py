@@ -103,7 +103,9 @@ def _report(path: Path, console: Console) -> dict[str, Any] | None:
         report = read_json(path / REPORT, dict)
         _facts(report)
     except (FileNotFoundError, DataError, KeyError, TypeError, ValueError, AttributeError) as error:
-        why = error.message if isinstance(error, DataError) else f"{path / REPORT}: is not as it was written"
+        why = (
+            error.message if isinstance(error, DataError) else f"{path / REPORT}: has been changed or damaged"
+        )
         console.note(f"{why}; the store is whole without it, --overwrite makes both again")
         return None
     return report

@@ -17,7 +17,7 @@ class Config(EncoderConfig):
     (12, 768, 12, 768), large (24, 1024, 16, 1024).
 
     The GELU is the exact one, as in Google's code and in Hugging Face's heads, which know no other. All matrices
-    begin with a normal distribution cut at two deviations; Google's code does so too, but for the projection of
+    begin with a normal distribution cut at two deviations; Google's code does so too, except for the projection of
     the embeddings and the discriminator's last matrix, which there begin with Glorot's uniform one.
     """
 

@@ -56,7 +56,8 @@ class Config(ObjectiveConfig):
         1.0, gt=0, le=1, description="layers of the generator as a share of model.layers"
     )
     tie: Literal["embeddings", "none", "all"] = Field(
-        "embeddings", description="weights that generator and discriminator share; all: but for their heads"
+        "embeddings",
+        description="weights that generator and discriminator share; all: everything except their heads",
     )
     discriminator_weight: float = Field(
         0,
