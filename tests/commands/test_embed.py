@@ -122,7 +122,7 @@ def test_one_text_is_printed_and_a_row_without_text_stops_or_is_left_out(
         (["bert", "FILE", "--out", "FILE.npy"], 2, "is there already"),
         (["bert", "nowhere", "--out", "v.npy"], 2, "nowhere: no such file"),
         (["bert", "--text", "x", "--layers", "6"], 2, "layers 6: the model has layers 1 to 5"),
-        (["bert", "--text", "x", "--layers", "-1,5"], 2, "names a layer twice"),
+        (["bert", "--text", "x", "--layers", "-1,5"], 2, "a layer is named twice"),
         (["bert", "--text", "x", "--layers", "all"], 2, "--layers all: expected numbers"),
         (["bert", "--text", "x", "--pooling", "last"], 2, "is an encoder, whose last token is [SEP]"),
         (["gpt2", "--text", "x", "--pooling", "cls"], 2, "is a decoder, which has no [CLS]"),

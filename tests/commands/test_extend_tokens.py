@@ -87,7 +87,7 @@ def test_a_run_that_was_stopped_before_its_first_step_has_one_evaluation_of_step
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        (["tokenizer.added=5"], "added goes with extend"),
+        (["tokenizer.added=5"], "added requires extend"),
         (["tokenizer.extend=STORE", "tokenizer.load=STORE"], "give either load or extend"),
         (["tokenizer.extend=nowhere"], "nowhere: no such file or folder"),
         (["tokenizer.extend=STORE", "tokenizer.added=0"], "tokenizer.added"),

@@ -43,7 +43,7 @@ def test_where_one_is_is_not_replaced(
         assert main(["pretrain-mlm", str(tiny_recipe), "--out", named, *more]) == 2
         assert files(run) == before
     told = capsys.readouterr().err
-    assert "no folder of its own" in told or "is where you are" in told
+    assert "not a folder of its own" in told or "is where you are" in told
 
 
 def test_what_is_read_is_not_replaced(tiny_recipe: Path, run: Path, capsys):

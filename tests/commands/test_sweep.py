@@ -51,7 +51,7 @@ def test_keys_that_end_alike_are_named_in_full_and_folders_are_told_apart():
         (["train.steps=1,2"], "all runs of a comparison have the same budget"),
         (["store=a,b"], "changes the token store"),
         (["tokenizer.vocab_size=500,600"], "changes the token store"),
-        (["seed=1,2"], "seeds are no setting"),
+        (["seed=1,2"], "seeds cannot be varied"),
         (["out=a,b"], "has its folder"),
     ],
 )

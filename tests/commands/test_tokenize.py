@@ -283,7 +283,7 @@ def test_an_engine_that_differs_in_the_middle_is_replaced(
     monkeypatch.setattr(tokenizing, "choose", lambda *_: "tiktoken")  # the head shows no difference
     monkeypatch.setattr(bulk_encoder, "PATTERN", r"\S+|\s")
     speech = run(changed(recipe, out=str(tmp_path / "again")))
-    assert "encoding with tokenizers, which is slower" in speech.err.getvalue()
+    assert "encoding with the slower `tokenizers` library" in speech.err.getvalue()
     assert "tokenizers" in speech.out.getvalue()
     assert (tmp_path / "again" / "train.bin").read_bytes() == (tmp_path / "tokens" / "train.bin").read_bytes()
 
@@ -332,7 +332,7 @@ def test_a_word_piece_vocabulary_makes_a_store(recipe: tokenize.Recipe, tmp_path
     tokenizer = Tokenizer.load(store.tokenizer)
     assert tokenizer.decode(store.split("train").document(0)[0].tolist()) == "the old town reads 0 books."
     assert (store.tokenizer / "vocab.txt").exists()
-    assert "which is slower" not in speech.err.getvalue()
+    assert "slower `tokenizers`" not in speech.err.getvalue()
     assert json.loads((Path(recipe.out) / "report.json").read_text())["engine"] == "words"
 
 
@@ -390,5 +390,5 @@ def test_text_that_the_tokenizer_cannot_spell_stops_the_work_or_is_reported(
     assert report["lost_bytes"] == pytest.approx(6 / 21)
     assert report["lost_characters"] == {"리": 1, "우": 1}
     assert "20.00 % of the tokens are unknown" in speech.out.getvalue()
-    with pytest.raises(ValueError, match="max_unknown goes with load"):
+    with pytest.raises(ValueError, match="max_unknown requires load"):
         tokenize.Tokenizer.model_validate({"max_unknown": 0.5})

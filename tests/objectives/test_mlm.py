@@ -151,7 +151,7 @@ def test_words_that_tokens_do_not_tell_are_remarked_on(split: Split):
         objective = masked.build(Config(whole_word=whole_word), model, vocabulary, None)
         told = objective.left_out(objective.examples(split, tiny.LENGTH, 0))
         assert bool(told) == whole_word
-        assert all("do not tell where words begin" in one for one in told)
+        assert all("do not show word boundaries" in one for one in told)
 
 
 def test_parts_have_the_names_that_files_of_other_libraries_are_mapped_from():

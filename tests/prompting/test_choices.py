@@ -114,8 +114,8 @@ def test_chance_and_majority():
         ({"answer": " yes"}, "{choice} is missing"),
         ({"choices": ("{sol1}",)}, "at least two"),
         ({"labels": ("1", "2", "3")}, "as many as labels"),
-        ({"unconditional": "A:"}, "goes with the metric"),
-        ({"metrics": ("accuracy_unconditional",)}, "goes with the metric"),
+        ({"unconditional": "A:"}, "requires the metric"),
+        ({"metrics": ("accuracy_unconditional",)}, "requires the metric"),
         ({"prompt": "{goal"}, "a brace by itself"),
     ],
 )

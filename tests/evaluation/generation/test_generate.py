@@ -221,7 +221,7 @@ def test_an_encoder_is_refused(tokenizer: Tokenizer, tmp_path: Path):
     state = nn.ModuleDict({"backbone": config.build(tokenizer.vocab_size)}).state_dict()
     huggingface.save_pretrained(tmp_path, config, state, tokenizer.special)
     tokenizer.save(tmp_path)
-    with pytest.raises(DataError, match="is no decoder"):
+    with pytest.raises(DataError, match="is not a decoder"):
         Generator(tmp_path)
 
 
