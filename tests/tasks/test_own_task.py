@@ -214,7 +214,7 @@ def test_a_txt_that_is_no_table_is_told_what_it_is(tmp_path: Path):
     assert "UTF-16" in str(told.value.hint)
     with pytest.raises(DataError, match=r"plain\.txt: no file of rows") as told:
         list(LabelledSource(task, str(tmp_path / "plain.txt")).read("validation"))
-    assert ".txt where its lines have tabs" in str(told.value.hint)
+    assert ".txt if all lines" in str(told.value.hint)
 
 
 def test_a_files_name_with_words_of_two_splits_tells_none(tmp_path: Path):
