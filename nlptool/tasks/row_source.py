@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from nlptool.errors import DataError, UsageError
 from nlptool.formatting import counted
 from nlptool.tasks.config import TaskConfig, nested
 from nlptool.tasks.row_files import renamed
-from nlptool.text import input_rows
+from nlptool.text import input_rows, tabular
 from nlptool.text.input_rows import RowFormat
 from nlptool.text.row import Row
 from nlptool.text.row_formats import Rows
@@ -54,7 +55,10 @@ class InputRows:
 
     def _file(self, name: str) -> Rows:
         named = [(self.mapped or {}).get(column, column) for column in self.task.text_columns]
-        form = input_rows.format_of(name, self.format, texts=named)
+        given = self.format
+        if given is None and self.task.conll and name != input_rows.STDIN and tabular.in_columns(Path(name)):
+            given = "conll"
+        form = input_rows.format_of(name, given, texts=named)
         plain = form == "lines"
         texts = text_columns(self.task) if plain else ()
         for row in input_rows.read(name, form, columns=self.columns, texts=texts):

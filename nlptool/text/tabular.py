@@ -16,7 +16,7 @@ from typing import IO, Literal, NamedTuple
 from nlptool.errors import DataError
 from nlptool.manifests import os_error_text
 from nlptool.text import arrow_tables, row_formats
-from nlptool.text.columns import COMMENTS, SPLITS, SUFFIXES, sentences
+from nlptool.text.columns import COMMENTS, DOCUMENT, SPLITS, SUFFIXES, sentences
 from nlptool.text.corpus import BROKEN
 from nlptool.text.hub import dataset, unreadable
 from nlptool.text.lines import RECORD, lines
@@ -167,8 +167,18 @@ def of_rows(path: Path, *, columns: bool = False) -> File | None:
     return _of(path, dict.fromkeys((*SUFFIXES, *SPLITS), "text")) if found is None and columns else found
 
 
+def in_columns(path: Path) -> bool:
+    """Whether a file is in CoNLL's columns; a .txt only if its lines show it, since it may have a sentence a line."""
+    file = of_rows(path, columns=True)
+    return (
+        file is not None
+        and file.format == "text"
+        and (TEXT not in path.suffixes or _layout(file) == "columns")
+    )
+
+
 def _layout(file: File) -> Literal["table", "columns"] | None:
-    """What the first lines of a file with tabs are: rows of a table, without an empty line, where a value is several
+    """What the first lines of a file are: rows of a table with tabs, without an empty line, where a value is several
     words; or words with their tags, with an empty line behind each sentence. None: undecided.
     """
     with damage_reported(str(file.path)), opened(file) as (_, stream):
@@ -179,12 +189,14 @@ def _layout(file: File) -> Literal["table", "columns"] | None:
     texts = [line.rstrip("\r\n") for line in begin]
     while texts and not texts[-1]:
         texts.pop()
-    tabs = {text.count("\t") for text in texts if text and text[0] not in COMMENTS}
-    if len(tabs) != 1 or 0 in tabs:
+    rows = [text for text in texts if text and text[0] not in COMMENTS and not text.startswith(DOCUMENT)]
+    tabs = {text.count("\t") for text in rows}
+    if tabs == {0}:
+        widths = {len(text.split()) for text in rows}
+        return "columns" if "" in texts and len(widths) == 1 and min(widths) > 1 else None
+    if len(tabs) != 1:
         return None
-    spaced = any(
-        " " in value.strip() for text in texts if text[:1] not in COMMENTS for value in text.split("\t")
-    )
+    spaced = any(" " in value.strip() for text in rows for value in text.split("\t"))
     if "" in texts:
         return None if spaced else "columns"
     return "table" if spaced else None

@@ -252,6 +252,28 @@ def test_columns_of_conll_may_be_called_tsv_or_by_their_split(tmp_path: Path):
     assert task_of(tmp_path, "gaps.tsv").name == "classification"
 
 
+@pytest.mark.parametrize(
+    ("name", "lines", "words"),
+    [
+        ("klue_dev.tsv", ["## klue-1\t<서:LC> 좋다", "서\tB-LC", " \tO", "", "은\tO"], [["서", " "], ["은"]]),
+        ("eng.testb", ["-DOCSTART- -X- -X- O", "", "EU NNP I-NP I-ORG", "", ". . O O"], [["EU"], ["."]]),
+        ("test.txt", ["-DOCSTART- -X- -X- O", "", "EU NNP I-NP I-ORG", "", ". . O O"], [["EU"], ["."]]),
+        (
+            "plain.txt",
+            ["the EU rejects it", "", "it waits"],
+            [["the", "EU", "rejects", "it"], [], ["it", "waits"]],
+        ),
+    ],
+)
+def test_words_are_predicted_from_the_files_that_tags_are_learnt_from(
+    name: str, lines: list[str], words: list[list[str]], tmp_path: Path
+):
+    table(tmp_path / name, *lines)
+    task = Recipe(task="conll/ner", init_from="model", out="run").task
+    rows = list(InputRows(task, (str(tmp_path / name),)).read())
+    assert [row.values["tokens"] for row in rows if isinstance(row, Row)] == words
+
+
 def test_a_class_that_is_called_as_its_column_makes_no_row_of_the_header(tmp_path: Path):
     rows = [f"그 댓글 {n}\t{n % 2 == 0}\t{('hate', 'none', 'offensive')[n // 2 % 3]}" for n in range(24)]
     table(tmp_path / "hate.tsv", "comments\tgender_bias\thate", *rows)
