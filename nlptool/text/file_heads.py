@@ -84,6 +84,8 @@ def _fault(source: Source, file: File) -> Fault | None:
     """The fault at the beginning of a file."""
     if file.format == "text":
         record = _of_text(file)
+    elif file.format == "parquet":
+        record = _of_parquet(file, source.field)
     else:
         first = next(iter(corpus.records(file, source, ReadStats())), None)
         record = first if isinstance(first, BadRecord) else None
@@ -98,3 +100,11 @@ def _of_text(file: File) -> BadRecord | None:
     except BROKEN as error:
         return corpus.damaged(error)
     return readers.not_utf8(data, whole=len(data) < HEAD)
+
+
+def _of_parquet(file: File, field: str) -> BadRecord | None:
+    """A row group may be large: only the schema is read."""
+    try:
+        return readers.parquet_fault(file, field)
+    except BROKEN as error:
+        return corpus.damaged(error)

@@ -147,12 +147,22 @@ def read_parquet(file: File, field: str, beside: Sequence[str] = ()) -> Read:
     beside: other columns to read if the file has them.
     """
     names = arrow_tables.column_names(file.path)
-    if field not in names and field.partition(".")[0] not in names:
-        yield no_field(dict.fromkeys(names), field, 1)
+    if (lacking := _without_column(names, field)) is not None:
+        yield lacking
         return
     columns = [field, *(name for name in beside if name in names)]
     for row, record in enumerate(arrow_tables.read(file.path, columns), start=1):
         yield at_field(record, field, row)
+
+
+def parquet_fault(file: File, field: str) -> BadRecord | None:
+    """The error for a Parquet or Arrow file without the column, by its schema alone. Raises as `read_parquet`."""
+    return _without_column(arrow_tables.column_names(file.path), field)
+
+
+def _without_column(names: Sequence[str], field: str) -> BadRecord | None:
+    there = field in names or field.partition(".")[0] in names
+    return None if there else no_field(dict.fromkeys(names), field, 1)
 
 
 def read_hub(rows: Any, field: str) -> Read:

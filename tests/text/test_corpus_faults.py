@@ -355,8 +355,17 @@ def test_of_many_files_all_that_begin_badly_are_named_at_once(tmp_path: Path) ->
     assert formats(sources.files(odd)) == "1: 1 text; text: 1 without a suffix"
 
 
-def test_one_file_that_begins_badly_is_told_as_reading_it_would(tmp_path: Path) -> None:
-    source = write(tmp_path / "a.txt.gz", gzip.compress(b"One." * 9)[:-12])
+@pytest.mark.parametrize("name", ["a.txt.gz", "damaged.parquet", "other.parquet", "a.csv", "a.json"])
+def test_one_file_that_begins_badly_is_told_as_reading_it_would(name: str, tmp_path: Path) -> None:
+    contents = {
+        "a.txt.gz": gzip.compress(b"One." * 9)[:-12],
+        "damaged.parquet": b"PAR1",
+        "a.csv": "id,body\n1,One.\n",
+        "a.json": "[3]",
+    }
+    source = write(tmp_path / name, contents.get(name, ""))
+    if name == "other.parquet":
+        pq.write_table(pa.table({"body": ["One."]}), tmp_path / name)
     with pytest.raises(DataError) as caught:
         look(source, sources.files(source))
     assert (caught.value.message, caught.value.hint) == fails(source)
