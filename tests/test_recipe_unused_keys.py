@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from nlptool.cli import main
+from nlptool.commands.corpus.recipe import Recipe as Corpus
 from nlptool.commands.finetune.recipe import Recipe as Finetune
 from nlptool.commands.pretrain.recipe import Recipe as Pretrain
 from nlptool.commands.tokenize.recipe import Recipe as Tokenize
@@ -50,6 +51,11 @@ def test_what_is_removed_is_not_given():
 def test_both_on_the_command_line_contradict_each_other():
     with pytest.raises(RecipeError, match="give either steps or budget, not both"):
         read("demo/bert", Pretrain, "train.budget=1 epochs", "train.steps=3")
+    for changes in (["init_from=a/b", "model.dropout=0"], ["model.dropout=0", "init_from=a/b"]):
+        with pytest.raises(RecipeError, match=r"init_from brings its model, .*leave out model\.dropout, or"):
+            read("demo/bert", Pretrain, *changes)
+    with pytest.raises(RecipeError, match=r"quality: "):
+        read("corpus/gpt3", Corpus, "quality.model=kept", "quality.positive.files=good.txt")
 
 
 @pytest.mark.parametrize(

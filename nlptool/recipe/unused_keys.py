@@ -29,9 +29,32 @@ def replace(source: RecipeSource, schema: type[RecipeBlock]) -> None:
                     or _distance(source, given) >= _distance(source, where)
                 ):
                     continue
+                if own := _of_command_line(source, where):
+                    values[other] = (
+                        own  # which the schema refuses: nothing of the command line is passed over
+                    )
+                    continue
                 del values[other]
                 if _distance(source, given) < 0:
                     source.notes.append(f"{given} takes the place of {where} ({place})")
+
+
+def _of_command_line(source: RecipeSource, block: str) -> dict[str, Any]:
+    """What the command line itself gives inside a block."""
+    found: dict[str, Any] = {}
+    for path, place in source.places.items():
+        if (
+            path.startswith(f"{block}.")
+            and place.startswith(COMMAND_LINE)
+            and f"{COMMAND_LINE}~" not in place
+        ):
+            above, _, key = path.rpartition(".")
+            inner = found
+            for name in above.split(".")[block.count(".") + 1 :]:
+                inner = inner.setdefault(name, {})
+            if key in (holder := _at(source.data, above)):
+                inner[key] = holder[key]
+    return found
 
 
 def _distance(source: RecipeSource, path: str) -> int:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -92,6 +92,23 @@ class Recipe(RecipeBlock):
     )
     seed: int = Field(0, ge=0, description="seed of initial weights, order, masks and dropout")
     out: str = Field(description="run folder", json_schema_extra=RESUMABLE)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _weights_bring_their_model(cls, data: Any) -> Any:
+        """Say so before a lone model.dropout is taken for a model that lacks its name."""
+        given = data if isinstance(data, dict) else {}
+        model, origin = (
+            given.get("model"),
+            next((key for key in ("init_from", "student") if given.get(key)), None),
+        )
+        if origin is not None and isinstance(model, dict) and "name" not in model:
+            keys = " and ".join(f"model.{key}" for key in model)
+            raise ValueError(
+                f"{origin} brings its model, with the dropout and activation of its config.json: leave out {keys}, or "
+                "change config.json in a copy of that folder"
+            )
+        return data
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:
