@@ -133,13 +133,24 @@ def test_another_teacher_is_refused_when_a_run_goes_on(
     named = f"teacher={mine}"
     assert main(["distill", str(recipe), named]) == 0
     assert main(["distill", str(recipe), named, "train.steps=8", "--resume", "auto"]) == 0
-    assert main(["distill", str(recipe), "train.steps=10", "--resume", "auto"]) == 2
-    assert "teacher: " in capsys.readouterr().err
+    assert main(["distill", str(recipe), "train.steps=10", "--resume", "auto"]) == 0
+    assert f"another path of the same files, teacher: {mine} -> {teacher}" in capsys.readouterr().err
     state = load_file(mine / "model.safetensors")
     save_file(
         {key: t + 0.01 for key, t in state.items()}, mine / "model.safetensors", metadata={"format": "pt"}
     )
-    assert main(["distill", str(recipe), named, "train.steps=10", "--resume", "auto"]) == 3
+    assert (
+        main(["distill", str(recipe), named, "train.steps=12", "--resume", "auto"]) == 2
+    )  # at another path, too
+    assert "teacher: " in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "run")
+    shutil.rmtree(mine)
+    shutil.copytree(teacher, mine)
+    assert main(["distill", str(recipe), named]) == 0
+    save_file(
+        {key: t + 0.01 for key, t in state.items()}, mine / "model.safetensors", metadata={"format": "pt"}
+    )
+    assert main(["distill", str(recipe), named, "train.steps=12", "--resume", "auto"]) == 3
     assert "is not the teacher that" in capsys.readouterr().err
 
 
