@@ -95,8 +95,8 @@ def percent(share: float, digits: int = 1) -> str:
 
 def scientific(value: float) -> str:
     """A small number in few characters: `3.1e-4`."""
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    mantissa, e, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}" if e else mantissa  # nan, inf
 
 
 def significant(value: float, digits: int = 3) -> str:

@@ -326,6 +326,7 @@ def test_a_quantity_has_two_or_three_digits_and_its_unit(amount: float, unit: st
 
 def test_a_small_number_is_short() -> None:
     assert [scientific(value) for value in (3.1e-4, 1e-4, 0.0, 2.5)] == ["3.1e-4", "1e-4", "0e0", "2.5e0"]
+    assert [scientific(value) for value in (float("nan"), float("inf"))] == ["nan", "inf"]
 
 
 def test_a_number_is_rounded_as_a_person_types_it() -> None:

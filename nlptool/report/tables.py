@@ -176,4 +176,7 @@ def _show(value: Any) -> str:
         return f"[{', '.join(map(_show, value))}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key}: {_show(inner)}' for key, inner in value.items())}}}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        mantissa, e, exponent = f"{value:g}".partition("e")
+        return f"{mantissa}e{int(exponent)}" if e else mantissa
+    return str(value)

@@ -25,7 +25,7 @@ from nlptool.commands.export.options import ExportOptions
 from nlptool.commands.export.task_scores import TaskRows
 from nlptool.console import Console, Options
 from nlptool.errors import DataError, UsageError
-from nlptool.formatting import counted, percent, quantity
+from nlptool.formatting import counted, percent, quantity, scientific
 from nlptool.manifests import atomic_folder
 from nlptool.metric_table import describe
 from nlptool.models import hf_family, hub, huggingface, onnx_export
@@ -66,7 +66,7 @@ class Graphs(NamedTuple):
             line = [name, quantity(facts["bytes"], "B") if "bytes" in facts else "", f"{speed:,.0f}"]
             line.append(f"{speed / model['rows_per_second']:.2f}x")
             compared = facts is not model
-            line.append(f"{facts['difference']:.1e}" if compared else "")
+            line.append(scientific(facts["difference"]) if compared else "")
             line.append(percent(facts["agreement"]) if compared and "agreement" in facts else "")
             if self.metric in model:
                 line.append(metric.show(facts[self.metric]))
@@ -134,8 +134,8 @@ def export(options: ExportOptions, console: Console) -> Graphs:
             measured[name] |= figures
         if not measured[FILE]["difference"] <= CLOSE:
             raise DataError(
-                f"{source}: the graph's outputs differ from the model's by {measured[FILE]['difference']:.1e}; "
-                f"{CLOSE:.0e} at most is expected, so nothing is written"
+                f"{source}: the graph's outputs differ from the model's by {scientific(measured[FILE]['difference'])}; "
+                f"{scientific(CLOSE)} at most is expected, so nothing is written"
             )
         for name in answers.keys() - {"model"}:
             measured[name]["bytes"] = (aside / name).stat().st_size
