@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from nlptool.recipe.field_types import blocks
+from nlptool.recipe.field_types import FieldType, blocks
 from nlptool.recipe.source import COMMAND_LINE, Problem, RecipeSource
 from nlptool.recipe.types import RecipeBlock
 
@@ -18,7 +18,7 @@ def replace(source: RecipeSource, schema: type[RecipeBlock]) -> None:
         values = _at(source.data, path)
         for key, others in block.replaces.items():
             given = f"{path}.{key}".removeprefix(".")
-            if values.get(key) is None:
+            if values.get(key) is None or _lacks_name(block, key, values[key]):
                 continue
             for other in others:
                 where = f"{path}.{other}".removeprefix(".")
@@ -37,6 +37,13 @@ def replace(source: RecipeSource, schema: type[RecipeBlock]) -> None:
                 del values[other]
                 if _distance(source, given) < 0:
                     source.notes.append(f"{given} takes the place of {where} ({place})")
+
+
+def _lacks_name(block: type[RecipeBlock], key: str, value: Any) -> bool:
+    """Whether a value is part of a block whose `name` decides its keys, so that it can replace nothing by itself."""
+    field = block.model_fields[key]
+    chosen = FieldType.of(field.annotation, field.metadata).chosen
+    return chosen is not None and isinstance(value, dict) and "name" not in value
 
 
 def _of_command_line(source: RecipeSource, block: str) -> dict[str, Any]:

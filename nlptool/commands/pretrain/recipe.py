@@ -105,8 +105,8 @@ class Recipe(RecipeBlock):
         if origin is not None and isinstance(model, dict) and "name" not in model:
             keys = " and ".join(f"model.{key}" for key in model)
             raise ValueError(
-                f"{origin} brings its model, with the dropout and activation of its config.json: leave out {keys}, or "
-                "change config.json in a copy of that folder"
+                f"{origin} brings its model, with the shape, dropout and activation of its config.json (dropout may be "
+                f"changed there, in a copy): leave out {keys}"
             )
         return data
 
