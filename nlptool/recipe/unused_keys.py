@@ -18,7 +18,7 @@ def replace(source: RecipeSource, schema: type[RecipeBlock]) -> None:
         values = _at(source.data, path)
         for key, others in block.replaces.items():
             given = f"{path}.{key}".removeprefix(".")
-            if values.get(key) is None or _lacks_name(block, key, values[key]):
+            if values.get(key) is None or _is_unnamed(block, key, values[key]):
                 continue
             for other in others:
                 where = f"{path}.{other}".removeprefix(".")
@@ -39,7 +39,7 @@ def replace(source: RecipeSource, schema: type[RecipeBlock]) -> None:
                     source.notes.append(f"{given} takes the place of {where} ({place})")
 
 
-def _lacks_name(block: type[RecipeBlock], key: str, value: Any) -> bool:
+def _is_unnamed(block: type[RecipeBlock], key: str, value: Any) -> bool:
     """Whether a value is part of a block whose `name` decides its keys, so that it can replace nothing by itself."""
     field = block.model_fields[key]
     chosen = FieldType.of(field.annotation, field.metadata).chosen
