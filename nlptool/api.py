@@ -16,8 +16,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlptool import notices
 from nlptool.errors import DataError, UsageError
-from nlptool.formatting import brief
+from nlptool.formatting import brief, counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -154,7 +155,9 @@ class Model:
         if isinstance(layers, int):
             raise UsageError(f"layers: a list is expected; found {layers}", hint=f"layers=[{layers}]")
         embedder = self._embedder(pooling, tuple(layers))
-        rows, _ = embedder.encode(_texts(texts))
+        rows, cut = embedder.encode(_texts(texts))
+        if cut:
+            _notify_cut(cut, "text", embedder.positions)
         return embedder.vectors(rows)
 
     def predict(self, rows: "Sequence[str | Sequence[str] | Mapping[str, Any]]") -> list[dict[str, Any]]:
@@ -189,6 +192,9 @@ class Model:
 
         given = (Row(f"row {number}", named(number, row)) for number, row in enumerate(rows))
         chunks = list(predicted(ensemble, given, PredictOptions(str(self.folder)), 0))
+        for cut in (one for chunk, *_ in chunks if chunk.dataset is not None for one in chunk.dataset.cuts):
+            if cut.rows:
+                _notify_cut(cut.rows, cut.what, cut.limit)
         return [{key: line[key] for key in line if key != "row"} for _, lines, _ in chunks for line in lines]
 
     def _embedder(self, pooling: "Pooling | None", layers: tuple[int, ...]) -> "Embedder":
@@ -233,6 +239,10 @@ class Model:
             return scorer(huggingface.load_pretrained(self.folder), self.tokenizer, machine.device())
         except DataError as error:
             raise DataError(f"{self.folder}: {error.message}", error.hint) from error
+
+
+def _notify_cut(rows: int, what: str, limit: int) -> None:
+    notices.notify(f"{counted(rows, 'rows')}: the {what} has more than {limit:,} tokens and is cut")
 
 
 def _texts(texts: Sequence[str]) -> list[str]:

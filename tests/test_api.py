@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import nlptool
+from nlptool import notices
 from nlptool.errors import DataError, RecipeError, UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +68,11 @@ def test_a_recipe_is_carried_out_and_its_model_is_asked(tmp_path: Path, capsys: 
     vectors = model.embed(["The old man", "", "강"])
     assert vectors.shape == (3, 128)
     assert np.isfinite(vectors).all()
+    told: list[str] = []
+    notices.speak_by(told.append)
+    model.embed(["The old man", "강 " * 2000])
+    notices.speak_by(notices.warn)
+    assert told[0].startswith("1 row: the text has more than ")
     with pytest.raises(Exception, match="decoder"):
         model.generate(["The"])
     for wrong, told in WRONG:
@@ -94,6 +100,11 @@ def test_rows_are_predicted(tiny_run: Path, tmp_path: Path, capsys: pytest.Captu
             model.predict(one)
     with pytest.raises(UsageError, match=r"row 1: .* found None"):
         model.predict([texts[0], None])  # type: ignore[list-item]
+    told: list[str] = []
+    notices.speak_by(told.append)
+    model.predict([texts[0], "강 " * 2000])
+    notices.speak_by(notices.warn)
+    assert told == ["1 row: the text has more than 16 tokens and is cut"]
     with ThreadPoolExecutor(4) as threads:  # which may set no signal handlers, and share one model
         assert list(threads.map(model.predict, [texts[:2]] * 8)) == [found] * 8
     with pytest.raises(UsageError, match="a row has sentence; 2 given"):

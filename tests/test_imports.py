@@ -102,6 +102,7 @@ MAY_IMPORT = {
         "text",
         "train",
         "formatting",
+        "notices",
         "errors",
     },
     "datatrove_steps": {"cli", "runs", "extras"},

@@ -49,12 +49,16 @@ def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional
 
 def missing(task: TaskConfig, folder: Path, split: str) -> DataError:
     """The error for a split without a file."""
+    tested = (
+        split in task.validation and folder.is_dir() and tabular.of_split(folder, "test", columns=task.conll)
+    )
     return DataError(
         f"{folder}: no file for the split {split}; the folder holds {tabular.listing(folder)}",
         hint=f"name it {split}.jsonl, .csv, .tsv or .parquet (also .gz, .bz2, .xz, .zst)"
         + (f"; CoNLL's columns: {', '.join(SUFFIXES)}" if task.conll else "")
         + f"; or name the files: {tabular.FILES_KEY}"
-        + ("; or hold some of the training rows out: task.holdout=0.1" if split in task.validation else ""),
+        + ("; or hold some of the training rows out: task.holdout=0.1" if split in task.validation else "")
+        + ("; or score the test file, if it has labels: task.validation=[test]" if tested else ""),
     )
 
 

@@ -200,6 +200,9 @@ def test_files_in_their_authors_form_are_found_and_read(tmp_path: Path):
     assert (task_of(tmp_path, "").holdout, task_of(tmp_path, "").test) == (0.1, ("test",))
     known = LabelledSource(Recipe(task="korean/nsmc", init_from="model", out="run").task, str(tmp_path))
     assert [row.values["label"] for row in known.read("test")][:2] == ["0", "1"]
+    with pytest.raises(DataError, match="no file for the split validation") as missing:
+        list(known.read("validation"))
+    assert "task.validation=[test]" in str(missing.value.hint)
     table(tmp_path / "other-train.tsv", "text\tlabel", "a b\tx")
     with pytest.raises(DataError, match=r"2 files may be .* train: other-train\.tsv, ratings_train\.txt"):
         task_of(tmp_path, "")
