@@ -20,7 +20,7 @@ from nlptool.report import marks
 from nlptool.report.curves import Axis, Chart, Curve, Floats
 from nlptool.report.fonts import SIZE, fonts_for, short, width, without_remarks
 from nlptool.report.marks import Marks
-from nlptool.report.scales import apart, decade, number, scale
+from nlptool.report.scales import apart, decade, log_steps, number, scale
 from nlptool.terminal import clean
 
 INK, MUTED, GRID = "#1f2328", "#656d76", "#e4e7ea"
@@ -283,8 +283,9 @@ def _frame(
     plot.yaxis.set_major_formatter(_ticks(chart))
     if log:
         plot.set_xscale("log")
-        plot.set_xlim(*decade(np.concatenate([curve.x[curve.x > 0] for curve in curves]) / factor))
-        plot.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=30))
+        ends = decade(np.concatenate([curve.x[curve.x > 0] for curve in curves]) / factor)
+        plot.set_xlim(*ends)
+        plot.xaxis.set_major_locator(LogLocator(subs=log_steps(*ends), numticks=8))
         plot.xaxis.set_minor_locator(NullLocator())
         plot.xaxis.set_minor_formatter(NullFormatter())
     else:

@@ -1,5 +1,6 @@
 """Units, limits and labels of axes."""
 
+import math
 from collections.abc import Sequence
 
 from nlptool.formatting import significant
@@ -17,6 +18,9 @@ SCALES = {  # unit: (factor, name on the axis), largest first
 }
 
 
+NARROW, LETTER = 2.6, 0.085  # inches of the narrowest plot, and of a letter
+
+
 def scale(axis: Axis, curves: Sequence[Curve]) -> tuple[float, str]:
     """The divisor that makes an axis's numbers short, and the name of its unit."""
     most = max((curve.x.max() for curve in curves), default=0.0)
@@ -29,6 +33,13 @@ def decade(x: Floats) -> tuple[float, float]:
     low, high = (float(x.min()), float(x.max())) if len(x) else (1.0, 1.0)
     wider = max(1.05, (10 * low / high) ** 0.5)
     return low / wider, high * wider
+
+
+def log_steps(low: float, high: float) -> tuple[int, ...]:
+    """Which of 1, 2 and 5 in each decade of a logarithmic axis have numbers beside each other without touching."""
+    longest = max(len(number(10.0 ** math.floor(math.log10(end)))) for end in (low, high))
+    between = math.log10(2) / math.log10(high / low) * NARROW
+    return (1, 2, 5) if between > LETTER * longest else (1,)
 
 
 def number(value: float) -> str:

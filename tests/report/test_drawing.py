@@ -15,7 +15,7 @@ from nlptool.report.drawing import HEIGHT, WIDTH, Style, draw, png, styled, svg
 from nlptool.report.fonts import fonts_for
 from nlptool.report.marks import Marks
 from nlptool.report.runs import read_all
-from nlptool.report.scales import apart, decade
+from nlptool.report.scales import apart, decade, log_steps
 
 
 def test_labels_keep_their_places_where_there_is_room():
@@ -148,6 +148,13 @@ def test_a_logarithmic_axis_spans_a_factor_of_ten_at_least():
         low, high = decade(np.array(values))
         assert low < min(values) <= max(values) < high
         assert high / low >= 10 - 1e-9
+
+
+def test_numbers_of_a_logarithmic_axis_have_room_beside_each_other():
+    assert log_steps(1, 12) == (1, 2, 5)
+    assert log_steps(600, 8_000) == (1, 2, 5)
+    assert log_steps(4_000, 700_000) == (1,)
+    assert log_steps(0.01, 100) == (1,)
 
 
 def test_a_chart_whose_runs_have_no_figures_on_an_axis_says_so(tmp_path: Path):
