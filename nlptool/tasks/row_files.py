@@ -20,7 +20,8 @@ def files_of(task: TaskConfig, at: str | dict[str, str], split: str, *, optional
         path = Path(at) / split
         if optional and not path.parent.is_dir():
             return []
-        if found := tabular.of_split(path.parent, path.name, columns=task.conll):
+        name = None if task.source is None else task.source.name
+        if found := tabular.of_split(path.parent, path.name, columns=task.conll, name=name):
             return found
         if split == task.train and (saved := saved_tables(Path(at))):  # a data set without splits
             return [file for path in saved if (file := tabular.of_rows(path)) is not None]

