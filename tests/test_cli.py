@@ -1,4 +1,4 @@
-"""The command line: what it offers, and how what goes wrong is shown."""
+"""The command line: its commands, and the presentation of errors."""
 
 import errno
 import io

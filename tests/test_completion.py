@@ -1,4 +1,4 @@
-"""What shells complete, and help on commands and keys."""
+"""Shell completion, and help on commands and keys."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is shown, where, and how it reads in a log and on a terminal."""
+"""Output in logs and on terminals."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""`nlptool corpus` by datatrove's local executor: the same bytes as by itself."""
+"""`nlptool corpus` with datatrove's local executor: the same bytes."""
 
 import json
 import random

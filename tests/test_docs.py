@@ -1,4 +1,4 @@
-"""Every command and every piece of Python of the documentation is carried out, page by page, in one folder."""
+"""Every command and every piece of Python of the documentation is run, page by page, in one folder."""
 
 import importlib.util
 import json

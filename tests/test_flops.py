@@ -1,4 +1,4 @@
-"""Operations of a forward pass against sums done by hand."""
+"""FLOPs of a forward pass against sums by hand."""
 
 import pytest
 import torch

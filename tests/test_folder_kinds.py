@@ -1,4 +1,4 @@
-"""Every command that takes a folder says what another kind of folder is, and which command takes that."""
+"""Every command that reads a folder names the kind of an unsuitable one, and the command that reads it."""
 
 from pathlib import Path
 

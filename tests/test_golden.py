@@ -1,4 +1,4 @@
-"""Losses of a tiny run, step by step, as they were when somebody last looked. `make golden` takes new ones."""
+"""Losses of a tiny run, step by step, against recorded ones. `make golden` records new ones."""
 
 import json
 from importlib import import_module

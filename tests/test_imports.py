@@ -1,4 +1,4 @@
-"""The house rules that can be read off the source: who imports whom, who prints, what is light."""
+"""Architecture rules that the source shows: imports between packages, printing, light modules."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""Which rank this process is: what launchers say of it, and what they say wrongly."""
+"""The rank of a process from its launcher's variables, and errors for inconsistent ones."""
 
 import os
 from pathlib import Path

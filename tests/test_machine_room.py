@@ -1,4 +1,4 @@
-"""A model that does not fit into this machine."""
+"""Models that do not fit into this machine's memory."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Every figure that a run writes is declared, and what is not is neither a loss nor a share."""
+"""Every metric that a run writes is declared."""
 
 import pytest
 

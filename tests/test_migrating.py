@@ -1,4 +1,4 @@
-"""docs/migrating.md: every key in its tables exists, has the default and the values that are written there."""
+"""docs/migrating.md: every key in its tables exists, with the stated defaults and values."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The notebook of the documentation: its cells are carried out, and what it shows is what they gave."""
+"""The notebook of the documentation: its cells are run, and its outputs are theirs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Every command of the README is carried out, in its order, in one folder."""
+"""Every command of the README is run, in order, in one folder."""
 
 import re
 import subprocess

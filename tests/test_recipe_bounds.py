@@ -1,4 +1,4 @@
-"""Recipes that no person would write: an error in a moment, never a hang or a full memory."""
+"""Extreme recipes: an immediate error, never a hang or exhausted memory."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Blocks that are given by name, and single keys of them."""
+"""Blocks given by name, and changes of their keys."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Broken recipes: each is refused within a second, with its place, what was expected and what was meant."""
+"""Invalid recipes: each is refused within a second, with place, expectation and suggestion."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A recipe over another: what it inherits, what it replaces, and where its errors lie."""
+"""Recipes that extend another: inherited and replaced keys, and the places of errors."""
 
 from pathlib import Path
 

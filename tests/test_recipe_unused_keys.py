@@ -1,4 +1,4 @@
-"""Keys that take the place of others, and keys without effect."""
+"""Keys that replace others, and keys without effect."""
 
 from pathlib import Path
 

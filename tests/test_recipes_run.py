@@ -1,4 +1,4 @@
-"""Every shipped recipe is carried out as far as a dry run goes; the demo's are run in full by `make demo`."""
+"""Dry runs of every shipped recipe; `make demo` runs the demo's in full."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Names of earlier versions: each is an error that says what it is called now, and kept recipes are read under them."""
+"""Names of earlier versions: each is an error with the new name, and recipes of old runs are read with new names."""
 
 from importlib import import_module
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Nothing that came from outside is obeyed by a terminal, forges a message, or ends a run by a full log."""
+"""Foreign text cannot control the terminal or forge a message, and a full log ends no run."""
 
 import ast
 import errno

@@ -1,4 +1,4 @@
-"""Tables on a terminal: text wraps, numbers do not break, and what does not fit is turned round."""
+"""Tables on a terminal: text wraps, numbers do not break, and wide tables are transposed."""
 
 import io
 import re

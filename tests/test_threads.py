@@ -1,4 +1,4 @@
-"""How threads wait, by what else is running."""
+"""How threads wait, depending on the load of the machine."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Names are the terms of the field: no identifier, option, recipe key or JSON field bears a private word."""
+"""Identifiers, options, recipe keys and JSON fields are standard terms of the field; prose is plain."""
 
 import ast
 import re

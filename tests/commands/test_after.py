@@ -1,4 +1,4 @@
-"""What is done with a finished run: export, doctor, fill-mask."""
+"""Commands on a finished run: export, doctor, fill-mask."""
 
 import json
 import shutil

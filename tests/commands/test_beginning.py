@@ -1,4 +1,4 @@
-"""What a pretraining run begins with: padded embeddings, other tokens, and an ELECTRA's generator."""
+"""Initialisation of pretraining runs: padded embeddings, another tokenizer, ELECTRA's generator."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A corpus looked at: its page, its card, a rule of it, a document, and a sample before it is made."""
+"""Views of a corpus: its page, card, one rule, one document, and a sample before it is built."""
 
 import json
 import random

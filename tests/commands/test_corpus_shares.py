@@ -1,4 +1,4 @@
-"""`nlptool corpus` with steps that look at all documents: repeated lines and shares of sources."""
+"""`nlptool corpus` with steps over all documents: repeated lines and shares of sources."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""What an epoch and a token are, in budgets, before a run and in it; and embeddings that no row has reached."""
+"""Epochs and tokens in budgets, before and during a run; embeddings that no row has reached."""
 
 import json
 from pathlib import Path

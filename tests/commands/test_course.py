@@ -1,4 +1,4 @@
-"""A run folder holds one course: what going back, going on and diverging leave, and who notices."""
+"""A run folder holds one course: going back, resuming and diverging, and the commands that notice."""
 
 import json
 import shutil

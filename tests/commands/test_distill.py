@@ -1,4 +1,4 @@
-"""`nlptool distill` as a user runs it."""
+"""`nlptool distill` from the command line."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""A small model learns a task from a fine-tuned one."""
+"""Distillation of a fine-tuned model into a small one."""
 
 import json
 import os

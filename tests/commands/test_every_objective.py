@@ -1,4 +1,4 @@
-"""What a run promises, for every objective and each of its variants, found by their folders."""
+"""Properties of a run for every objective and its variants, which are found by their folders."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""`nlptool export --to onnx`: the graph answers as the model and as transformers' class, at any batch and length."""
+"""`nlptool export --to onnx`: the graph's outputs equal the model's and transformers', at any batch size and length."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A model gets its domain's words: `tokenize tokenizer.extend=MODEL`, then any objective from the resized weights."""
+"""Domain vocabulary: `tokenize tokenizer.extend=MODEL`, then any objective from the resized weights."""
 
 import json
 from pathlib import Path

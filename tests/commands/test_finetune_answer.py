@@ -1,4 +1,4 @@
-"""A decoder learns to answer, through the command line."""
+"""Fine-tuning a decoder to generate answers, from the command line."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Another tokenizer of the same size is refused, wherever a model, a store and a run meet."""
+"""Another tokenizer of the same size is refused for every combination of model, store and run."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What --overwrite and --resume may touch."""
+"""Files that --overwrite and --resume may change."""
 
 import os
 import shutil

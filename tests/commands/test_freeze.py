@@ -1,4 +1,4 @@
-"""`train.freeze`: fine-tuning on a model of which parts stay as they were pretrained."""
+"""`train.freeze`: fine-tuning with frozen parts."""
 
 import json
 from pathlib import Path

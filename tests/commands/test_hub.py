@@ -1,4 +1,4 @@
-"""A model's name, with the hub's client replaced by one that finds what the test has put there."""
+"""Models from the hub, with a fake client."""
 
 from pathlib import Path
 from typing import Any

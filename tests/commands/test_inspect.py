@@ -1,4 +1,4 @@
-"""`nlptool inspect`: what is shown is what the trainer gets."""
+"""`nlptool inspect` shows the trainer's inputs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`nlptool knowledge`: what a user gives and is told."""
+"""`nlptool knowledge`: input files and messages."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""What a model's tokenizer cannot spell is told wherever the model reads text."""
+"""Text that a tokenizer cannot encode is reported wherever a model reads text."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Pretraining on several stores in given shares."""
+"""Pretraining on several stores with given weights."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Rows with any number of labels: a task of one's own, scored, predicted."""
+"""Rows with any number of labels: training, scores and predictions on the user's own rows."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Every command with --out: one process at a time writes there, and what is a user's own stays."""
+"""Every command with --out: one process at a time writes there, and the user's own files are kept."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`pretrain-ernie`: what the command does besides what every objective promises."""
+"""`pretrain-ernie`: behaviour beyond that of every objective."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`nlptool prompt`: models asked by text alone, through the command line."""
+"""`nlptool prompt` from the command line."""
 
 import json
 import os

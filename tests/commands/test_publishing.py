@@ -1,4 +1,4 @@
-"""Model cards, and uploads to a hub on this machine."""
+"""Model cards, and uploads to a fake hub."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Several ranks under torchrun: the same result as one, and an end in one line whatever happens to one of them."""
+"""Several ranks under torchrun: the result of a single rank, and a one-line error whenever a rank fails."""
 
 import json
 import os

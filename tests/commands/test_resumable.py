@@ -1,4 +1,4 @@
-"""Which keys of a recipe may differ where a run is resumed: those that are marked, and no other."""
+"""Recipe keys that may differ on resume: those marked as resumable, and no others."""
 
 from collections.abc import Iterator
 from contextlib import suppress

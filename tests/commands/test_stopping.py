@@ -1,4 +1,4 @@
-"""Runs that are stopped, killed, moved to other ranks: what goes on must be the same run."""
+"""Runs that are stopped, killed or moved to other ranks: the resumed run must be identical."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Models are compared by tasks that each of them is fine-tuned on."""
+"""Comparison of models by fine-tuning each on a suite of tasks."""
 
 import json
 from pathlib import Path

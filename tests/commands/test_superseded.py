@@ -1,4 +1,4 @@
-"""A final/ that its run has left behind: whoever reads it says so, and what is made of models is not made of it."""
+"""A final/ whose run has continued: readers print a note, and commands that derive models from it refuse."""
 
 import shutil
 from pathlib import Path

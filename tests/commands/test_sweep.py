@@ -1,4 +1,4 @@
-"""`compare --vary --seeds`: one recipe becomes several, and means over seeds stand in one table."""
+"""`compare --vary --seeds`: a sweep over one recipe, and a table of means over seeds."""
 
 import json
 import math

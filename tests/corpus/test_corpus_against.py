@@ -1,4 +1,4 @@
-"""A corpus without what another one holds."""
+"""A corpus without the documents of another one."""
 
 import json
 import random

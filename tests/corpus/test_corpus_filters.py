@@ -1,4 +1,4 @@
-"""Filters: what each drops and keeps, with figures by hand and by slow references of the papers' rules."""
+"""Filters: dropped and kept documents, with figures by hand and slow references of the papers' rules."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Lines that are removed: those that are no prose, and those that many documents share; shares of sources."""
+"""Removed lines: those that are not prose, and those shared by many documents; shares of sources."""
 
 from collections import Counter
 from pathlib import Path

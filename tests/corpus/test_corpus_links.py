@@ -1,4 +1,4 @@
-"""Pages that others have linked to: which links count, the list for a crawler, and what is kept of an archive."""
+"""Pages by their inbound links: counted links, the list for a crawler, and the kept pages of an archive."""
 
 import json
 from pathlib import Path

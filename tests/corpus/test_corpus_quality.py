@@ -1,4 +1,4 @@
-"""The quality classifier: its regression against scikit-learn's, its draw against (2 - s)^-9, and a corpus with it."""
+"""The quality classifier: regression against scikit-learn, sampling against (2 - s)^-9, and a corpus with it."""
 
 import json
 import random

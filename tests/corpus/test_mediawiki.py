@@ -1,4 +1,4 @@
-"""Dumps of wikis: their articles, and the text of these."""
+"""Dumps of wikis: articles and their text."""
 
 import bz2
 import json

@@ -1,4 +1,4 @@
-"""MinHash: similarity of shingles, recall as the theory has it, and which document is kept."""
+"""MinHash: similarity of shingles, theoretical recall, and the choice of the kept document."""
 
 import random
 from pathlib import Path

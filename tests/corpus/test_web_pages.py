@@ -1,4 +1,4 @@
-"""Pages out of archives and folders, and text out of pages."""
+"""Web pages from archives and folders, and text extraction."""
 
 import gzip
 import json

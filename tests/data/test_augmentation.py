@@ -1,4 +1,4 @@
-"""TinyBERT's augmentation: what a word is, and what copies an example has."""
+"""TinyBERT's augmentation: word segmentation, and the copies of an example."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Keys of batches that are read are documented, those that no conformance suite makes included."""
+"""Every batch key that is read is documented, also those that no conformance suite produces."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Links of rows: where they fall, and what of a step every part of it knows."""
+"""Links of rows: their positions, and the candidates shared by all micro-batches of a step."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Rows of several stores: exact shares, each store's epochs, and the same rows however a step is cut."""
+"""Rows of several stores: exact shares, each store's epochs, and the same rows for any number of micro-batches."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A teacher's distribution over a vocabulary, in chunks: the same as all at once."""
+"""The distillation loss over a vocabulary in chunks equals that over all at once."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Which layers a student looks at, and begins from."""
+"""Layer maps of distillation and of the student's initialisation."""
 
 import pytest
 import torch

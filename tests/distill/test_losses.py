@@ -1,4 +1,4 @@
-"""The losses of distillation, by hand."""
+"""Distillation losses against values by hand."""
 
 import math
 

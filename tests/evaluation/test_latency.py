@@ -1,4 +1,4 @@
-"""What a model costs to keep and to ask."""
+"""Size and speed of a model."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What may stand in place of a word: the likeliest under its mask, or the nearest in meaning."""
+"""Replacement candidates of a word: the most probable under its mask, or the nearest embeddings."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Answers given contexts: which tokens count, and what each kind of model finds of them."""
+"""Log-likelihood requests: the counted tokens, and the scores of each kind of model."""
 
 import random
 from pathlib import Path

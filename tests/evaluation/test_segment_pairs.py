@@ -1,4 +1,4 @@
-"""How well pairs of segments are judged: by a rule with a known score, and against transformers."""
+"""Scores of segment pairs: by a rule with a known score, and against transformers."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Perplexity with a stride, and pseudo-log-likelihood within words, against what transformers computes."""
+"""Perplexity with a stride, and pseudo-log-likelihood within words, against transformers."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is finished is resumed without a change: no byte and no time of any file."""
+"""Resuming a finished run changes no byte and no time of any file."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Model folders that others made, through every command that reads one: a result, or one line; nothing is run."""
+"""Hostile model folders, through every command that reads one: a result or a one-line error, and no code is run."""
 
 import shutil
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Names that others chose, wherever one can stand: no terminal obeys them, no page or table takes them for its own."""
+"""Hostile names: no effect on the terminal, and none as markup of a page or table."""
 
 import pytest
 from hostile import campaign, hostile_world

@@ -1,4 +1,4 @@
-"""Paths that cannot be made or read, as --out and as input of every command: one line, at once, and nothing lost."""
+"""Invalid paths, as --out and as input of every command: an immediate one-line error, and no loss."""
 
 import pytest
 from hostile import campaign, hostile_world

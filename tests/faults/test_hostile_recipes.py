@@ -1,4 +1,4 @@
-"""Recipes and task files that no person would write: YAML, numbers and names."""
+"""Hostile recipes and task files: YAML, numbers and names."""
 
 import re
 from collections.abc import Callable, Iterable

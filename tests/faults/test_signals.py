@@ -1,4 +1,4 @@
-"""Any command that gets a signal at any moment ends as documented, and can be carried out again."""
+"""Signals at any moment: every command ends as documented, and can be run again."""
 
 import random
 import signal

@@ -1,4 +1,4 @@
-"""Runs that are killed at any moment, or meet a full disk at any byte, are resumed to equal bits and equal figures."""
+"""Runs that are killed at any moment, or meet a full disk at any byte, resume to equal bits and figures."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Models that are asked on a GPU answer as on a CPU."""
+"""Inference on a GPU equals that on a CPU."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every objective on a GPU: it costs there what it costs on a CPU, in all precisions, compiled or not."""
+"""Every objective on a GPU: the loss equals that on a CPU, in all precisions, compiled or not."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Triples of files become a graph folder: numbered by name, sorted, each once; what is left out is counted."""
+"""Building a graph from triples: numbered by name, sorted, without duplicates; omissions are counted."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Paths against networkx, by every setting that changes how they are searched."""
+"""Paths against networkx, with every setting of the search."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Mentions become links of tokens: what documents say, Wikipedia's anchors, and labels that are searched."""
+"""Linking of mentions: from documents, Wikipedia's anchors, and labels searched in the text."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""ALBERT's own properties, without an oracle: sizes, and what sharing means."""
+"""ALBERT's own properties, without an oracle: sizes and parameter sharing."""
 
 from pathlib import Path
 

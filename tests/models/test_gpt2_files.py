@@ -1,4 +1,4 @@
-"""GPT-2's files: those of OpenAI's age, and settings that nlptool does not have."""
+"""GPT-2's files: OpenAI's early format, and unsupported settings."""
 
 import json
 from pathlib import Path

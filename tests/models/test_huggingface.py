@@ -1,4 +1,4 @@
-"""Model folders: what is refused, what is forgiven, what is written."""
+"""Model folders: refused, accepted and written files."""
 
 import json
 import os

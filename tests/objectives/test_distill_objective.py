@@ -1,4 +1,4 @@
-"""General distillation: its terms against other code and by hand, and what becomes of the teacher."""
+"""General distillation: its terms against other code and by hand, and the handling of the teacher."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What ALBERT's batches hold, counted on real text, against the formulas; all bounds are four standard deviations."""
+"""ALBERT's batches on real text, counted against the formulas; all bounds are four standard deviations."""
 
 import json
 import lzma

@@ -1,4 +1,4 @@
-"""Multiple choice: what is asked, and what a score decides."""
+"""Multiple choice: requests, and the decision by each score."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,4 @@
-"""Which questions stood in the training text."""
+"""Detection of evaluation examples in the training text."""
 
 import random
 

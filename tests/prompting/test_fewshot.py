@@ -1,4 +1,4 @@
-"""Which examples stand before a question."""
+"""Selection of few-shot examples."""
 
 from collections import Counter
 

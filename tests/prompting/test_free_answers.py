@@ -1,4 +1,4 @@
-"""Free answers: what is right, and what silence is worth."""
+"""Generated answers: correctness, and the score of an empty one."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where lm-eval has a task, the text that is read, and what is scored, are its own, with and without demonstrations."""
+"""Prompts and scored texts equal lm-eval's for its tasks, with and without few-shot examples."""
 
 import sys
 from collections.abc import Iterator

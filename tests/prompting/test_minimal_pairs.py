@@ -1,4 +1,4 @@
-"""Folders of minimal pairs are read as the prompted task `blimp` reads its rows."""
+"""Folders of minimal pairs are read like the rows of the prompted task `blimp`."""
 
 import gzip
 import json

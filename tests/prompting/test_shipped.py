@@ -1,4 +1,4 @@
-"""Every shipped task reads its rows as the hub has them."""
+"""Every shipped task reads its rows in the hub's form."""
 
 import json
 from pathlib import Path

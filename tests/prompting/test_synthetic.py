@@ -1,4 +1,4 @@
-"""Rows that a rule makes."""
+"""Synthetic rows."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""Templates: columns in braces, and nothing else."""
+"""Templates: columns in braces, and no other syntax."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError

@@ -1,4 +1,4 @@
-"""What an answer rests on, drawn."""
+"""Charts of an answer's evidence."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The page as text, and in a browser where this machine has one."""
+"""The page as text, and in a browser where one is installed."""
 
 import json
 import re

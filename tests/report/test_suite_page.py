@@ -1,4 +1,4 @@
-"""The page of a suite, from what `evaluate --suite` leaves."""
+"""The page of a suite, from the output of `evaluate --suite`."""
 
 import json
 from pathlib import Path

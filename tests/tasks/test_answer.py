@@ -1,4 +1,4 @@
-"""Answers that a decoder writes: what is learnt, what is written, and what of a long row is read."""
+"""Generated answers: training targets, outputs, and truncation of long rows."""
 
 import dataclasses
 from pathlib import Path

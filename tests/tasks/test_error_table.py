@@ -1,4 +1,4 @@
-"""The wrong answers that a model was surest of, as a table."""
+"""The table of the errors with the highest confidence."""
 
 from nlptool.tasks.error_analysis import ConfusionMatrix, confident_errors, error_table
 

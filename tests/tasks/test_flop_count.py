@@ -1,4 +1,4 @@
-"""What a step on labelled rows costs, whatever stands beside a row."""
+"""FLOPs of a step on labelled rows, independent of the other rows."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Graphs are scored by the task that their model carries: by thresholds, entities or spans, as `evaluate` does."""
+"""Scores of ONNX graphs by the model's task: by thresholds, entities or spans, as in `evaluate`."""
 
 import json
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""KagNet as a user runs it: what it learns, says, keeps and refuses."""
+"""KagNet from the command line: training, messages, records and refusals."""
 
 import json
 import shutil

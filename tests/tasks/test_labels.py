@@ -1,4 +1,4 @@
-"""Which class a value of the data means, and what is said where it means none."""
+"""Classes of the data's values, and errors for unknown ones."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Classification of texts that mention entities: what a model reads of links, what is refused, and what is counted."""
+"""Classification of texts with linked entities: inputs, refusals and counts."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Marked mentions: marks, the forms of data sets, links to a graph, and what a model reads of them."""
+"""Marked mentions: marks, forms of data sets, links to a graph, and the model's inputs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Rows of one's own as a task: what their columns tell, what is asked for, which rows are held out."""
+"""Tasks inferred from the user's rows: from their columns, errors for missing keys, and held-out rows."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a student learns from a teacher: layers first, then answers."""
+"""Task distillation: the layers first, then the predictions."""
 
 import copy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Models that transformers has written, without task.json: `predict` answers as transformers' own pipeline."""
+"""Models written by transformers, without task.json: `predict` equals transformers' pipeline."""
 
 import json
 import shutil

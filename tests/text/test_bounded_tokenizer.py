@@ -1,4 +1,4 @@
-"""Libraries in Rust: what they write when they panic does not reach the user, what others write does."""
+"""Panics of Rust libraries do not reach the user's terminal; other output does."""
 
 import os
 import threading

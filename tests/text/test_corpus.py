@@ -1,4 +1,4 @@
-"""Sources to documents: formats, compression, what a document is, what is put right and counted."""
+"""Documents from sources: formats, compression, boundaries, repairs and counts."""
 
 import bz2
 import gzip

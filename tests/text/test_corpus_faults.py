@@ -1,4 +1,4 @@
-"""Bad corpora: each one a clear error or a counted drop, never a hang, never a library's traceback."""
+"""Invalid corpora: each gives a clear error or a counted drop, never a hang or a library's traceback."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""What of a text a tokenizer cannot spell."""
+"""Text that a tokenizer cannot encode."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Further tokens for a tokenizer that exists: what they are, and what stays as it was."""
+"""Tokens added to an existing tokenizer: the choice of tokens, and unchanged encodings."""
 
 import json
 from pathlib import Path

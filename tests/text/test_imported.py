@@ -1,4 +1,4 @@
-"""Tokenizers of other people: the ids that transformers' AutoTokenizer gives for the same files, or a refusal."""
+"""Imported tokenizers: the ids of transformers' AutoTokenizer for the same files, or an error."""
 
 import json
 from pathlib import Path

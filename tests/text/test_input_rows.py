@@ -1,4 +1,4 @@
-"""How the rows of a question are read: what the first line of standard input shows."""
+"""Formats of input rows, also by the first line of standard input."""
 
 import io
 import sys

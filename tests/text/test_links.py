@@ -1,4 +1,4 @@
-"""Links lie beside a token store: by position, mapped, with the fingerprints of graph and tokenizer."""
+"""Links beside a token store: by position, memory-mapped, with the fingerprints of graph and tokenizer."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Rows that the texts of an installed package give by themselves."""
+"""Rows made from the texts of an installed package."""
 
 from importlib.util import find_spec
 

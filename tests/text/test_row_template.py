@@ -1,4 +1,4 @@
-"""What a post-processor puts around texts, and the tokenizer of a decoder that learns labelled rows."""
+"""Special tokens around texts, and the tokenizer of a decoder for labelled rows."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where words begin, by tokenizers that mark it in several ways, and by some that do not."""
+"""Word boundaries, by tokenizers that mark them in several ways, and by some that do not."""
 
 from itertools import pairwise
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Beam search: the best of all texts where a beam has room for all, transformers' answers where it has not."""
+"""Beam search: the best of all texts with an exhaustive beam, transformers' texts otherwise."""
 
 import itertools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Continuing texts: with a cache as without, alone as among others, here as in transformers."""
+"""Generation: with and without a cache, alone and in a batch, against transformers."""
 
 import json
 from pathlib import Path

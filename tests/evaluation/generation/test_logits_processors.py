@@ -1,4 +1,4 @@
-"""Penalties and n-grams: those of transformers, one step at a time and over whole texts."""
+"""Logits processors against transformers', step by step and over whole texts."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rows as a tree: read once, and as if each were read by itself."""
+"""Rows as a prefix tree: shared prefixes are computed once, with the same results."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Guesses of what follows: they change how many steps are taken, not what is said."""
+"""Prompt lookup: speculative tokens change the number of steps, not the text."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Sampling: what may be drawn, how often it is, and that only seed, number and step decide."""
+"""Sampling: candidates, frequencies, and dependence on seed, number and step only."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Text as it comes: whole characters, no stop string and nothing after it, as early as it is certain."""
+"""Streamed text: whole characters, nothing from a stop string on, and each piece as early as possible."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Answers against references: known figures by hand, and what holds of any texts."""
+"""Answers against references: figures by hand, and properties for any texts."""
 
 import pytest
 from hypothesis import given

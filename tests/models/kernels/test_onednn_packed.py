@@ -1,4 +1,4 @@
-"""Packed models: the same logits, whatever the number of rows, and no weights left to train."""
+"""Packed models: the same logits for any number of rows, and no weights to train."""
 
 import pytest
 import torch

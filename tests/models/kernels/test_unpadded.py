@@ -1,4 +1,4 @@
-"""Rows that lie end to end against padded ones."""
+"""Unpadded rows against padded ones."""
 
 from dataclasses import replace
 
