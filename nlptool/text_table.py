@@ -22,7 +22,7 @@ WHOLE = 24  # wider cells that begin with a number are text
 NUMBER = re.compile(
     r"[-+±<>~]?\d"
 )  # beginning of a cell that is kept whole: `61.3 % ± 1.2`, `2m31s`, `1.2 GB`
-REMARK = re.compile(r" (?=\([^\W\d])")  # what a cell says of its number: `66.2 (majority)`
+REMARK = re.compile(r" (?=\([^\W\d])")  # a remark on a cell's number: `66.2 (majority)`
 
 Cells = Sequence[Sequence[str]]
 

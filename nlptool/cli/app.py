@@ -107,7 +107,7 @@ class Application(TyperGroup):
 
 
 def _no_type(**_given: Any) -> None:
-    """In place of the Python type of an argument, which has a name of its own: RECIPE, not RECIPE <str>."""
+    """Argument metavars without Python's type: RECIPE, not RECIPE <str>."""
 
 
 app = typer.Typer(

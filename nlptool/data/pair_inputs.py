@@ -130,7 +130,7 @@ class TextPairDataset:
             Truncation("text", "train.sequence_length", length, int(is_cut.sum())),
         )
         self.document_lengths: Ints = np.maximum(self.sizes.sum(1) + further, 1)
-        """[documents], tokens of each, special ones included; a document of nothing is one padding token."""
+        """[documents], tokens of each, special ones included; an empty document is one padding token."""
         self.lengths: Ints = self.document_lengths.reshape(-1, choices).max(1, initial=0)
         """[N], tokens of each row's longest document, special ones included."""
 

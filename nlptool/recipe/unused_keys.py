@@ -30,9 +30,7 @@ def replace(source: RecipeSource, schema: type[RecipeBlock]) -> None:
                 ):
                     continue
                 if own := _of_command_line(source, where):
-                    values[other] = (
-                        own  # which the schema refuses: nothing of the command line is passed over
-                    )
+                    values[other] = own  # which the schema refuses; no key of the command line is ignored
                     continue
                 del values[other]
                 if _distance(source, given) < 0:
@@ -47,7 +45,7 @@ def _is_unnamed(block: type[RecipeBlock], key: str, value: Any) -> bool:
 
 
 def _of_command_line(source: RecipeSource, block: str) -> dict[str, Any]:
-    """What the command line itself gives inside a block."""
+    """The keys inside a block that come from the command line itself."""
     found: dict[str, Any] = {}
     for path, place in source.places.items():
         if (

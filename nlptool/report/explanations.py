@@ -18,7 +18,7 @@ from nlptool.terminal import clean
 EACH = 3
 """Number of rows shown with right answers, and with wrong ones."""
 WIDTH, LINE, TOP = 5.4, 0.22, 0.12  # inches: width of a chart, height of a line, margin above the first
-END = 22  # columns of the end of a text that has to be cut
+END = 22  # columns of the end of a truncated text
 CELLS = 68  # characters of a line
 
 

@@ -48,7 +48,7 @@ def _known(path: str, letters: set[str]) -> set[str]:
 
 @contextmanager
 def without_remarks() -> Iterator[None]:
-    """Context in which matplotlib does not log that a font has no bold letters and which it takes in their place."""
+    """Context without matplotlib's log lines about substitutes for missing bold fonts."""
     logger = logging.getLogger("matplotlib.font_manager")
     level = logger.level
     logger.setLevel(logging.ERROR)

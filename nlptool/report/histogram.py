@@ -11,7 +11,7 @@ from nlptool.formatting import significant
 
 WIDTH, HEIGHT = 320, 116  # of the plot's own units
 LEFT, RIGHT, TOP, BOTTOM = 34, 8, 8, 20
-HALF = 3  # of a letter's width
+HALF = 3  # half a letter's width
 TICKS = 6  # most labels below the bins
 
 

@@ -23,7 +23,7 @@ class Standing(NamedTuple):
 def verdicts(runs: Sequence[Mapping[str, Any]], differing: Sequence[str] = ()) -> list[str]:
     """A line for each figure that two or more runs share: scores with the interval of the difference, then losses.
 
-    differing: keys that change the held-out loss itself, and in which the runs differ.
+    differing: the keys that change the held-out loss itself, if the runs differ in them.
     """
     if len(runs) < 2:
         return []

@@ -103,7 +103,7 @@ def _of_text(file: File) -> BadRecord | None:
 
 
 def _of_parquet(file: File, field: str) -> BadRecord | None:
-    """A row group may be large: only the schema is read."""
+    """Read only the schema, since a row group may be large."""
     try:
         return readers.parquet_fault(file, field)
     except BROKEN as error:

@@ -32,7 +32,11 @@ class RowTemplate(NamedTuple):
         """The special tokens that the post-processor in a tokenizer.json adds."""
         import tokenizers
 
-        words = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}  # a post-processor has its own ids
+        words = {
+            "type": "WordLevel",
+            "vocab": {"a": 0},
+            "unk_token": "a",
+        }  # a post-processor uses ids of its own
         plain = {"version": "1.0", "added_tokens": [], "model": words}
         given = json.dumps(plain | {"post_processor": content.get("post_processor")})
         encoder = tokenizers.Tokenizer.from_str(given)

@@ -171,7 +171,7 @@ def of_rows(path: Path, *, columns: bool = False) -> File | None:
 
 
 def in_columns(path: Path) -> bool:
-    """Whether a file is in CoNLL's columns; a .txt only if its lines show it, since it may have a sentence a line."""
+    """Whether a file is in CoNLL's columns; a .txt only by its lines, since it may hold a sentence per line."""
     file = of_rows(path, columns=True)
     return (
         file is not None

@@ -118,7 +118,7 @@ def _evaluate(
 
 
 def _differing(entries: Sequence[ComparedRun]) -> list[str]:
-    """The keys in which runs differ that decide which tokens of which rows are predicted."""
+    """The differing keys that determine the predicted tokens and rows."""
     measured = [
         {f"objective.{key}": value for key, value in entry.recipe.objective.model_dump(mode="json").items()}
         | {"train.sequence_length": entry.recipe.train.plan()[0].sequence_length}

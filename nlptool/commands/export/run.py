@@ -137,8 +137,8 @@ def _setup(run: Path) -> "PretrainSetup":
     for store in recipe.stores:
         if not Path(store.path).exists():
             raise UsageError(
-                f"{run}: its token store is not at {store.path} any more, and an export takes its tokenizer",
-                hint=f"where it has moved, a symbolic link is enough: ln -s PATH {store.path}",
+                f"{run}: its token store is no longer at {store.path}, and an export needs its tokenizer",
+                hint=f"if it has moved, link to it: ln -s PATH {store.path}",
             )
     return PretrainSetup(recipe)
 

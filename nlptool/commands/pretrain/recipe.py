@@ -96,7 +96,7 @@ class Recipe(RecipeBlock):
     @model_validator(mode="before")
     @classmethod
     def _weights_bring_their_model(cls, data: Any) -> Any:
-        """Say so before a lone model.dropout is taken for a model that lacks its name."""
+        """Raise the error here, before model.dropout alone is read as a model without a name."""
         given = data if isinstance(data, dict) else {}
         model, origin = (
             given.get("model"),

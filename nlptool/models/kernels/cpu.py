@@ -47,7 +47,7 @@ def prefers_onednn() -> bool:
 
 @cache
 def _bf16_setting_is_exact() -> bool:
-    """Whether torch's setting "bf16" lets oneDNN multiply, and leaves float32 as it is: on AMD's CPUs.
+    """Whether torch's setting "bf16" enables oneDNN without changing float32 results, as on AMD's CPUs.
 
     oneDNN rounds float32 to bfloat16 there by AMX alone, which they do not have.
     """

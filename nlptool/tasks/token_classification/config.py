@@ -190,7 +190,7 @@ class Config(TaskConfig):
 
 
 def _prefixed(tag: Any) -> Any:
-    """PER_B as B-PER and - as O, as the data of Naver's challenge of 2018 has them; other tags are unchanged."""
+    """B-PER for PER_B, and O for -, the notation of Naver's 2018 challenge; other tags are unchanged."""
     if tag == "-":
         return "O"
     found = SUFFIXED.fullmatch(tag) if isinstance(tag, str) else None
