@@ -38,7 +38,7 @@ def replace(source: RecipeSource, schema: type[RecipeBlock]) -> None:
 
 
 def _is_unnamed(block: type[RecipeBlock], key: str, value: Any) -> bool:
-    """Whether a value is part of a block whose `name` decides its keys, so that it can replace nothing by itself."""
+    """Whether a value belongs to a block whose keys depend on its `name`, so that alone it replaces nothing."""
     field = block.model_fields[key]
     chosen = FieldType.of(field.annotation, field.metadata).chosen
     return chosen is not None and isinstance(value, dict) and "name" not in value
