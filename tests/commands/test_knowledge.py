@@ -146,7 +146,7 @@ def test_countryinfo_is_a_graph_with_labels(recipe):
         ("source: {}", "give either files or package"),
         ("source: {files: a, columns: [head, head, tail]}", "each once"),
         ("source: {files: a}\nrelations: {merge: {x: [a], y: [A]}}", "in two groups"),
-        ("source: {files: a, format: tsv, language: ko}", "changes nothing"),
+        ("source: {files: a, format: tsv, language: ko}", "has no effect"),
         ("source: {files: a, validation: b}\nsplit: {test: 0.1}", "set aside already"),
         ("source: {package: countryinfo, validation: b}", "belong to files"),
     ],

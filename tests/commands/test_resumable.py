@@ -92,7 +92,9 @@ def test_every_key_of_the_schema_is_fixed_unless_it_is_marked(schema: type[Recip
 
 def leaves(values: Any, above: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted keys of plain values, as differences between recipes name them."""
-    if isinstance(values, dict) and values:
+    if (
+        isinstance(values, dict) and values and not any("." in key for key in values)
+    ):  # such as names of columns
         for key, value in values.items():
             yield from leaves(value, f"{above}.{key}".removeprefix("."))
     elif isinstance(values, list) and any(isinstance(value, dict) for value in values):

@@ -285,7 +285,7 @@ def test_what_ends_in_no_link_is_counted_by_reason(tmp_path, graph, capsys):
     ("changes", "told"),
     [
         (["links.graph=nowhere"], "no knowledge graph at nowhere"),
-        (["links.by=labels", "links.threshold=0.5"], "changes nothing"),
+        (["links.by=labels", "links.threshold=0.5"], "has no effect"),
         (["source.document_boundary=file"], "mentions are those of a record"),
     ],
 )
