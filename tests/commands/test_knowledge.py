@@ -199,7 +199,7 @@ def test_questions_are_asked_of_triples_that_leave_the_graph(recipe, tmp_path, c
     [
         ("questions.templates.r9=Who is {head}?", 3, "the graph has no relation 'r9'"),
         ("questions.templates.r0=Who is it?", 2, "no {head}"),
-        ("questions.share=0.001", 3, "0 questions can be asked"),
+        ("questions.share=0.001", 3, "0 questions can be made"),
         ("questions.choices=20", 3, "tails, and a question has 20 choices"),
     ],
 )
