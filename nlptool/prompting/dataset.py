@@ -8,7 +8,7 @@ from nlptool.errors import DataError
 from nlptool.prompting import synthetic
 from nlptool.prompting.config import PromptConfig
 from nlptool.prompting.preprocess import preprocess
-from nlptool.text import tabular
+from nlptool.text import squad_files, tabular
 from nlptool.text.sources import File
 from nlptool.text.tabular import Row
 
@@ -60,7 +60,8 @@ class PromptDataset:
 
     def _read(self, part: str, split: str) -> Iterator[Row]:
         for row in self._rows(part, split):
-            yield from preprocess(row, self.task.preprocess)
+            for question in squad_files.questions(row):
+                yield from preprocess(question, self.task.preprocess)
 
     def _rows(self, part: str, split: str) -> Iterator[Row]:
         source, where = self.task.source, self._local()

@@ -29,7 +29,7 @@ class Row(NamedTuple):
             if not all(isinstance(one, dict) and name in one for one in each):
                 raise DataError(
                     f"{self.place}: no column '{column}'; {_has(self.values)}",
-                    hint=f"where it has another name: {{NAME: {column}}} under rename_columns in the task, or "
+                    hint=f"where it has another name: {{NAME: {column}}} under rename_columns in a labelled task, or "
                     f"predict ... --map {column}=NAME",
                 )
             value = [one[name] for one in each] if isinstance(value, list) else value[name]

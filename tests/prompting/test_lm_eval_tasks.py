@@ -1,5 +1,6 @@
 """Task files of lm-evaluation-harness as prompted tasks."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,16 @@ def test_superglues_own_files_and_labels_are_read(tmp_path: Path):
     (row,) = PromptDataset(task, "superglue/cb", None, tmp_path, 0).rows("", None)
     assert task.instance(row, "").gold == 1
     assert task.instance(Row("f:1", row.values | {"label": 2}), "").gold == 2
+
+
+def test_questions_in_squads_own_form_are_prompted(tmp_path: Path):
+    answers = [{"text": "교향곡", "answer_start": 5}, {"text": "곡", "answer_start": 7}]
+    question = {"id": "1", "question": "무엇을 썼는가?", "answers": answers}
+    paragraph = {"context": "바그너는 교향곡을 썼다.", "qas": [question]}
+    text = json.dumps({"version": "1", "data": [{"title": "서곡", "paragraphs": [paragraph]}]})
+    (tmp_path / "KorQuAD_v1.0_dev.json").write_text(text)
+    task = TaskSpec.model_validate("korquad").task
+    (row,) = PromptDataset(task, "korquad", None, tmp_path, 0).rows("", None)
+    assert task.instance(row, "").references == ("교향곡", "곡")
+    squad = TaskSpec.model_validate("squad").task
+    assert "서곡" in squad.instance(row, "").prompts[0]

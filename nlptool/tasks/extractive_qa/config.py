@@ -1,6 +1,6 @@
 """The recipe block of extractive question answering. No torch here."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,6 +9,7 @@ from nlptool.errors import DataError
 from nlptool.formatting import counted, json_value
 from nlptool.models.config import ModelConfig
 from nlptool.tasks.config import TaskConfig, filled
+from nlptool.text import squad_files
 from nlptool.text.column_profile import Table
 from nlptool.text.tabular import Question, Row
 
@@ -90,7 +91,7 @@ class Config(TaskConfig):
 
     def flat(self, row: Row) -> Iterable[Row]:
         """The questions of a SQuAD file, with nested data, paragraphs and qas; any other row unchanged."""
-        return _nested(row) if isinstance(row.values.get("data"), list) else (row,)
+        return squad_files.questions(row)
 
     def question(self, row: Row, *, labelled: bool) -> Question:
         """A row's question. Raises DataError, with the row's place, for an invalid row."""
@@ -145,21 +146,3 @@ def _list(row: Row, column: str, kind: type) -> list[Any]:
             f"{row.place}: column '{column}' holds {json_value(values)}; a list of {what} is expected"
         )
     return values
-
-
-def _nested(row: Row) -> Iterator[Row]:
-    for at, article in enumerate(row.values["data"]):
-        for inside, paragraph in enumerate(_inner(row.place, f"data[{at}]", article, "paragraphs")):
-            place = f"data[{at}].paragraphs[{inside}]"
-            for number, question in enumerate(_inner(row.place, place, paragraph, "qas")):
-                here = f"{row.place}: {place}.qas[{number}]"
-                if not isinstance(question, dict):
-                    raise DataError(f"{here}: an object with question, id and answers is expected")
-                yield Row(here, {"context": paragraph.get("context"), **question})
-
-
-def _inner(file: str, place: str, value: Any, key: str) -> list[Any]:
-    if not isinstance(value, dict) or not isinstance(value.get(key), list):
-        raise DataError(f"{file}: {place}: a list '{key}' is expected, as in SQuAD's files")
-    found: list[Any] = value[key]
-    return found
