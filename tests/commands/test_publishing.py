@@ -145,7 +145,7 @@ def test_an_export_whose_store_has_moved_says_how_to_find_it_again(run: Path, mo
     assert store is not None
     (run / "recipe.yaml").write_text(recipe.replace(store[1], "gone", 1), "utf8")
     assert main(["export", str(run)]) == 2
-    assert "its token store is not at gone any more" in (told := capsys.readouterr().err)
+    assert "its token store is no longer at gone" in (told := capsys.readouterr().err)
     assert "ln -s PATH gone" in told
     Path("gone").symlink_to(store[1])
     assert main(["export", str(run)]) == 0
