@@ -65,7 +65,7 @@ def onednn_products(wanted: bool = True) -> Iterator[None]:
     if not (wanted and _bf16_setting_is_exact()):
         yield
         return
-    setting = torch.backends.mkldnn.matmul
+    setting = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # set by an assignment that mypy does not see
     before, setting.fp32_precision = setting.fp32_precision, "bf16"
     try:
         yield
