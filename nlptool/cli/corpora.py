@@ -119,7 +119,7 @@ def _view(sample: int | None, show: bool, rule: str | None, document: str | None
         )
     if (rule is not None or document is not None) and not show and sample is None:
         raise UsageError(
-            f"{'--rule' if rule else '--id'} goes with --show", hint="nlptool corpus FOLDER --show"
+            f"{'--rule' if rule else '--id'} requires --show", hint="nlptool corpus FOLDER --show"
         )
     if document is not None and (rule is not None or sample is not None):
         raise UsageError("--id requires --show")

@@ -190,7 +190,7 @@ def test_a_sample_tells_what_the_whole_would_come_to_and_writes_nothing(inside: 
         (["r.yaml", "--out", "nowhere", "--show"], "no corpus is there yet"),
         (["out", "--show", "--rule", "x"], "no such rule here"),
         (["out", "--show", "--id", "web.jsonl:99"], "no document of the sources has this id"),
-        (["r.yaml", "--rule", "x"], "--rule goes with --show"),
+        (["r.yaml", "--rule", "x"], "--rule requires --show"),
         (["r.yaml", "--show", "--sample", "5"], "contradict"),
         (["r.yaml", "--sample", "5", "--overwrite"], "only looks"),
         (["out"], "a folder; a recipe is a file"),
