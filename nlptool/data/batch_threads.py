@@ -1,5 +1,6 @@
 """Computes independent batches concurrently on a CPU."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,6 +8,8 @@ import torch
 
 MOST = 8
 """Batches computed at once, each of which holds the activations of a forward pass."""
+_sharing = threading.Lock()
+"""Held while torch's number of threads is changed, which all threads of a process share."""
 
 
 def for_each_batch(work: Callable[[int], None], number: int, place: torch.device) -> None:
@@ -24,15 +27,18 @@ def for_each_batch(work: Callable[[int], None], number: int, place: torch.device
     def one(index: int) -> None:
         work(index)
 
-    if workers < 2:
+    if workers < 2 or not _sharing.acquire(blocking=False):
         for index in range(number):
             one(index)
         return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
-    torch.set_num_threads(threads // workers)  # of each thread that begins from here on
     try:
-        for _ in pool.map(one, range(number)):
-            pass
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
+        torch.set_num_threads(threads // workers)  # of each thread that begins from here on
+        try:
+            for _ in pool.map(one, range(number)):
+                pass
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
     finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+        _sharing.release()

@@ -62,3 +62,14 @@ def test_an_error_is_raised_and_what_has_not_begun_is_left_out() -> None:
         for_each_batch(work, 1000, CPU)
     assert len(begun) < 1000
     assert torch.get_num_threads() == 4
+
+
+def test_a_call_within_another_works_in_turn_and_leaves_the_number_of_threads() -> None:
+    shares = []
+
+    def inner(_: int) -> None:
+        shares.append(torch.get_num_threads())
+
+    for_each_batch(lambda _: for_each_batch(inner, 3, CPU), 2, CPU)
+    assert shares == [2] * 6
+    assert torch.get_num_threads() == 4
