@@ -70,7 +70,7 @@ def test_every_command_with_a_recipe_has_the_same_options(
         ("-q, ", "--quiet", ""),
         ("-h, ", "--help", ""),
     ]
-    assert f"nlptool {command} [OPTIONS] {{RECIPE}} [KEY=VALUE | ~KEY]..." in helped
+    assert f"nlptool {command} [OPTIONS] RECIPE [KEY=VALUE | ~KEY]..." in helped
 
 
 def test_help_fits_80_columns_and_groups_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +86,17 @@ def test_help_names_arguments_without_types_of_python(capsys: pytest.CaptureFixt
     shown = capsys.readouterr().out
     assert re.search(r"^ +RECIPE +A YAML file", shown, re.MULTILINE)
     assert "<" not in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [("report", "RUN..."), ("predict", "MODEL [FILE...|-]"), ("compare", "RECIPE... [KEY=VALUE | ~KEY]...")],
+)
+def test_the_line_of_usage_repeats_no_brackets_and_dots(
+    command: str, usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
+    assert f"Usage: nlptool {command} [OPTIONS] {usage}\n" in capsys.readouterr().out
 
 
 def test_help_imports_few_modules() -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from copy import copy
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from inspect import getdoc
 from pathlib import Path
@@ -91,6 +92,7 @@ class Application(TyperGroup):
                 arguments: list[Any] = [param for param in one.params if param.param_type_name == "argument"]
                 for argument in arguments:
                     argument.display_type_rich = _no_type
+                    argument.get_usage_pieces = partial(_usage, argument)
                 one.params.append(quiet)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -108,6 +110,14 @@ class Application(TyperGroup):
 
 def _no_type(**_given: Any) -> None:
     """Argument metavars without Python's type: RECIPE, not RECIPE <str>."""
+
+
+def _usage(argument: Any, _context: Any) -> list[str]:
+    """An argument in the line of usage: RECIPE, [FILE|-], RUN...; typer writes {RUN...}..."""
+    name = str(argument.metavar)
+    if not argument.required and not name.startswith("["):
+        name = f"[{name}]"
+    return [name if argument.nargs == 1 or "..." in name else f"{name}..."]
 
 
 app = typer.Typer(

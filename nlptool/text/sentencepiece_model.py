@@ -93,11 +93,8 @@ def _normalizers(spec: dict[int, Any]) -> Iterator[dict[str, Any]]:
     if spec.get(2):
         yield {"type": "Precompiled", "precompiled_charsmap": b64encode(spec[2]).decode("ascii")}
     if spec.get(4, 1):
-        yield {
-            "type": "Strip",
-            "strip_left": False,
-            "strip_right": True,
-        }  # or Metaspace would not see the beginning
+        # with a dummy prefix a space at the beginning stays, which Metaspace makes the prefix
+        yield {"type": "Strip", "strip_left": not spec.get(3, 1), "strip_right": True}
         yield {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
 
 
@@ -137,11 +134,16 @@ def _byte_decoder(space: dict[str, Any]) -> dict[str, Any]:
 
 def _piece(data: bytes) -> Piece:
     found = dict(_fields(data))
-    return Piece(found.get(1, b"").decode("utf8"), found.get(2, 0.0), found.get(3, 1))
+    text, score, kind = found.get(1, b""), found.get(2, 0.0), found.get(3, 1)
+    if not (isinstance(text, bytes) and isinstance(score, float) and isinstance(kind, int)):
+        raise ValueError("no SentencePiece model")
+    return Piece(text.decode("utf8"), score, kind)
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
+def _fields(data: Any) -> Iterator[tuple[int, Any]]:
     """The fields of a message, as numbers and values. Raises ValueError if it is not a message."""
+    if not isinstance(data, bytes):
+        raise ValueError("no SentencePiece model")
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
@@ -154,7 +156,8 @@ def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
             value, at = data[at : at + size], at + size
         elif wire in (1, 5):
             size = 8 if wire == 1 else 4
-            value, at = struct.unpack("<d" if wire == 1 else "<f", data[at : at + size])[0], at + size
+            value, at = data[at : at + size].ljust(size, b"\0"), at + size
+            (value,) = struct.unpack("<d" if wire == 1 else "<f", value)
         else:
             raise ValueError("no SentencePiece model")
         if at > len(data):

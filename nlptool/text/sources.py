@@ -83,13 +83,16 @@ def _python_documentation(source: Source) -> Source:
 
 
 def files(source: Source, *, markup: bool = False) -> list[File]:
-    """Every file the source names, in order, each once.
+    """Every file the source names, in order, each once, also where links or several patterns lead to it.
 
     markup: accept web pages, archives of pages and dumps of a wiki, whose text the caller extracts.
     Raises DataError for missing or unreadable files, RecipeError for documents that a format does not support.
     """
-    paths = dict.fromkeys(path for pattern in source.files for path in _match(pattern))
-    found = [_inspect(path, source.format, markup=markup) for path in paths]
+    paths: dict[str, Path] = {}
+    for pattern in source.files:
+        for path in _match(pattern):
+            paths.setdefault(os.path.realpath(path), path)
+    found = [_inspect(path, source.format, markup=markup) for path in paths.values()]
     given = [key for key in ("delimiter", "quoting") if getattr(source, key) is not None]
     if given and not any(file.format == "csv" for file in found):
         raise RecipeError(
@@ -131,19 +134,18 @@ def _inside(folder: Path) -> list[Path]:
             f"{folder}: no text; {folder_kinds.describe(folder)}",
             hint="name a folder or files that hold text",
         )
-    paths = sorted(_walked(folder))
-    shown = [
-        path
-        for path in paths
-        if not any(part[0] == "." for part in path.relative_to(folder).parts) and not _is_note(path)
-    ]
+    shown = [path for path in sorted(_walked(folder)) if not _is_note(path)]
     if not shown:
         raise DataError(f"{folder}: the folder holds no file", hint="name a folder or files that hold text")
     return shown
 
 
 def _walked(folder: Path) -> Iterator[Path]:
-    """All files under a folder, also behind links to folders, each folder once, so that a circle of links ends."""
+    """All files under a folder except hidden ones, also behind links to folders.
+
+    Each folder is read once, so that a circle of links ends. Hidden folders are not entered: what they hold may be
+    linked from others.
+    """
     seen: set[str] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
@@ -151,10 +153,10 @@ def _walked(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders.sort()
+        folders[:] = sorted(name for name in folders if name[0] != ".")
         for name in names:
             path = Path(root, name)
-            if path.is_file() or path.is_symlink():
+            if name[0] != "." and (path.is_file() or path.is_symlink()):
                 yield path
 
 

@@ -332,6 +332,15 @@ def test_links_to_folders_are_followed_and_circles_of_them_end(tmp_path: Path) -
     assert [str(file.path.relative_to(tmp_path)) for file in found] == ["here/a.txt", "here/more/b.txt"]
 
 
+def test_a_file_that_several_links_and_patterns_lead_to_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    write(tmp_path / "here" / ".kept" / "a.txt", "A.")
+    (tmp_path / "here" / "ko").symlink_to(".kept")  # behind a hidden folder, which is not read itself
+    (tmp_path / "here" / "z.txt").symlink_to(".kept/a.txt")
+    found = sources.files(Source(files=(str(tmp_path / "here"), f"{tmp_path}/here/*.txt")))
+    assert [str(file.path.relative_to(tmp_path)) for file in found] == ["here/ko/a.txt"]
+
+
 def test_of_many_files_all_that_begin_badly_are_named_at_once(tmp_path: Path) -> None:
     for number in range(3):
         write(tmp_path / f"korean-{number}.txt", "국민 여러분".encode("cp949"))

@@ -59,7 +59,8 @@ def test_the_ids_of_a_unigram_model_are_those_of_sentencepiece(text: str, ids: l
 
 
 def test_a_model_without_a_space_in_front_of_a_text_adds_none(tmp_path: Path):
-    assert loaded(tmp_path, model(UNIGRAM, add_dummy_prefix=0)).encode("여러분") == [9]
+    tokenizer = loaded(tmp_path, model(UNIGRAM, add_dummy_prefix=0))
+    assert tokenizer.encode("여러분") == tokenizer.encode("  여러분 ") == [9]
 
 
 def test_pieces_of_a_bpe_model_are_merged_by_their_scores(tmp_path: Path):
@@ -78,6 +79,9 @@ def test_pieces_of_a_bpe_model_are_merged_by_their_scores(tmp_path: Path):
         (model(UNIGRAM)[:-9], "breaks off"),
         (model(UNIGRAM, kind=3), "of words or characters"),
         (model(UNIGRAM[5:]), "no SentencePiece model"),
+        (field(1, 1), "no SentencePiece model"),
+        (field(1, field(1, 1)), "no SentencePiece model"),
+        (field(1, 1.0)[:3], "breaks off"),
     ],
 )
 def test_what_is_no_model_is_told_in_one_line(data: bytes, told: str, tmp_path: Path):

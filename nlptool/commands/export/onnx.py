@@ -94,19 +94,7 @@ def export(options: ExportOptions, console: Console) -> Graphs:
         out, Options(overwrite=options.overwrite), holds=FILE, reads=[str(source), options.source]
     )
     settings = huggingface.read_config(source)
-    pretrained = huggingface.load_pretrained(source)
-    if pretrained.config.reads_entities:
-        raise DataError(
-            f"{source}: {pretrained.config.name} reads entities beside tokens, and a graph in ONNX takes tokens alone",
-            hint="fine-tune a model that reads none on the same rows, such as bert, and export that",
-        )
-    try:
-        model = Exported(pretrained, hf_family.architecture(settings))
-        huggingface.class_names(settings)  # the card and labelled rows need it
-    except DataError as error:
-        raise DataError(f"{source}: {error.message}", error.hint) from error
-    except ValueError as error:
-        raise DataError(f"{source}: config.json: {error}") from error
+    model = _opened(source, settings)
     with ExitStack() as stack, atomic_folder(out) as aside:
         known = None
         if options.rows is not None and task_scores.can_read(source, options):
@@ -149,6 +137,23 @@ def export(options: ExportOptions, console: Console) -> Graphs:
                 shutil.copyfile(path, aside / path.name)
         onnx_card.write(aside, options.source, facts, graphs.table())
     return graphs
+
+
+def _opened(source: Path, settings: dict[str, Any]) -> Exported:
+    """The model of a folder. Raises DataError where it has no graph."""
+    pretrained = huggingface.load_pretrained(source)
+    if pretrained.config.reads_entities:
+        raise DataError(
+            f"{source}: {pretrained.config.name} reads entities beside tokens, and a graph in ONNX takes tokens alone",
+            hint="fine-tune a model that reads none on the same rows, such as bert, and export that",
+        )
+    try:
+        huggingface.class_names(settings)  # the card and labelled rows need it
+        return Exported(pretrained, hf_family.architecture(settings))
+    except DataError as error:
+        raise DataError(f"{source}: {error.message}", error.hint) from error
+    except ValueError as error:
+        raise DataError(f"{source}: config.json: {error}") from error
 
 
 def _measure(answers: dict[str, Answer], rows: _Rows) -> dict[str, dict[str, float]]:
