@@ -19,6 +19,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 PIECE = 1 << 22  # bytes
 TAB, NEWLINE = b"\t\n"
 COLUMNS = ("head", "relation", "tail")
+HEADER = "name the columns in the first line: head, relation, tail"
 
 
 class Columns(NamedTuple):
@@ -47,10 +48,17 @@ def header_order(fields: Sequence[str]) -> list[int]:
 
 
 def read_tsv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
-    """Three tab-separated fields a line; `columns` names them in the file's order, unless a header does."""
+    """Three tab-separated fields a line; `columns` names them in the file's order, unless a header does.
+
+    A header may name other columns, too.
+    """
     order = [columns.index(name) for name in COLUMNS]
     line, rest = 1, stream.readline(PIECE)
     if named := header_order(rest.decode("utf-8-sig", "replace").split("\t")):
+        if rest.count(b"\t") != 2:  # among other columns
+            row = lambda text, at: picked(text.rstrip("\r\n").split("\t"), named, at)  # noqa: E731
+            yield from rows_of_lines(stream, row, first=2)
+            return
         order, line, rest = named, 2, b""
     while piece := rest + stream.read(PIECE - len(rest)):
         rest = b""
@@ -128,6 +136,23 @@ def _named(fields: list[str], line: int) -> list[str] | BadRecord:
     return fields
 
 
+def picked(values: Sequence[str], order: Sequence[int], line: int) -> Row | BadRecord:
+    """The triple of a row that has other columns, too; order: the places of head, relation and tail."""
+    three = sorted(order) == [0, 1, 2]
+    if len(values) <= max(order) or (len(values) != 3 and three):
+        expected = (
+            "three are expected" if three else f"{max(order) + 1} or more are expected, as the header says"
+        )
+        return BadRecord(
+            line,
+            "not three fields",
+            f"{counted(len(values), 'fields')}; {expected}",
+            HEADER if three else "fix or remove the line",
+        )
+    row = _named([values[place].strip() for place in order], line)
+    return row if isinstance(row, BadRecord) else (row[0], row[1], row[2])
+
+
 def read_conceptnet(stream: IO[bytes], language: str) -> Read:
     """ConceptNet's assertions, in five columns: `/r/IsA`, `/c/en/hot_dog/n`.
 
@@ -190,10 +215,12 @@ def value_at(record: object, path: str) -> object:
     return record
 
 
-def rows_of_lines(stream: IO[bytes], row: Callable[[str, int], Row | BadRecord | None]) -> Read:
-    """Columns of lines, by a function of one line."""
+def rows_of_lines(
+    stream: IO[bytes], row: Callable[[str, int], Row | BadRecord | None], first: int = 1
+) -> Read:
+    """Columns of lines, by a function of one line. first: the number of the first line."""
     held: list[Row] = []
-    for number, line in enumerate(lines(stream), start=1):
+    for number, line in enumerate(lines(stream), start=first):
         if isinstance(line, BadRecord):
             yield line._replace(line=number)
             continue

@@ -3,20 +3,21 @@
 import csv
 import json
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator
 from typing import IO, Any
 
-from nlptool.formatting import counted
-from nlptool.knowledge.readers import COLUMNS, Columns, Read, Row, header_order, rows_of_lines
+from nlptool.knowledge.readers import COLUMNS, Columns, Read, Row, header_order, picked, rows_of_lines
 from nlptool.text.lines import RECORD, lines
 from nlptool.text.records import BadRecord
 
-TERM = r"(?:<([^<>\"{}|^`\\\s]*)>|(_:\S+))"
+IRI = r"<((?:[^<>\"{}|^`\\\s]++|\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8})*+)>"
+TERM = rf"(?:{IRI}|(_:\S+))"
 TRIPLE = re.compile(
-    rf'^\s*{TERM}\s*<([^<>\s]*)>\s*(?:{TERM}|"(?:[^"\\]|\\.)*"\S*)\s*(?:<[^<>\s]*>\s*)?\.\s*(?:#.*)?$'
+    rf'^\s*{TERM}\s*{IRI}\s*(?:{TERM}|"(?:[^"\\]|\\.)*"\S*)\s*(?:<[^<>\s]*>\s*)?\.\s*(?:#.*)?$'
 )
+ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 WIKIDATA = re.compile(r"http://www\.wikidata\.org/(?:entity|prop/direct)/([A-Z]\d+)")
-HEADER = "name the columns in the first line: head, relation, tail"
 
 
 def read_csv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
@@ -55,7 +56,7 @@ def read_csv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
             order = [columns.index(name) for name in COLUMNS]
         if not values:
             continue
-        row = _picked(values, order, number)
+        row = picked(values, order, number)
         if isinstance(row, BadRecord):
             yield row
         else:
@@ -66,16 +67,6 @@ def read_csv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
 def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield first
     yield from rest
-
-
-def _picked(values: Sequence[str], order: Sequence[int], line: int) -> Row | BadRecord:
-    if len(values) <= max(order) or (len(values) != 3 and sorted(order) == [0, 1, 2]):
-        found = f"{counted(len(values), 'fields')}; three are expected"
-        return BadRecord(line, "not three fields", found, HEADER)
-    head, relation, tail = (values[place].strip() for place in order)
-    if not (head and relation and tail):
-        return BadRecord(line, "empty field", "a field is empty", "fix or remove the line")
-    return head, relation, tail
 
 
 def read_ntriples(stream: IO[bytes]) -> Read:
@@ -95,8 +86,16 @@ def read_ntriples(stream: IO[bytes]) -> Read:
 
 
 def _short(name: str) -> str:
+    """A name without escapes; an entity or a property of Wikidata by its id."""
+    if "\\" in name:
+        name = ESCAPE.sub(lambda found: _character(int(found[1] or found[2], 16)), name)
     found = WIKIDATA.fullmatch(name)
     return found[1] if found else name
+
+
+def _character(number: int) -> str:
+    """The character of an escape; U+FFFD for a number of none."""
+    return chr(number) if number <= sys.maxunicode and not 0xD800 <= number < 0xE000 else "\ufffd"
 
 
 def read_wikidata(stream: IO[bytes]) -> Read:

@@ -50,6 +50,26 @@ def test_a_header_of_a_tsv_is_no_triple(first: str, order: int):
     assert rows == [[("서울", "위치", "한국"), ("a", "b", "c")], [("a", "b", "c")], [("b", "c", "a")]][order]
 
 
+def test_a_header_names_other_columns_too_and_rows_of_other_widths_are_told():
+    good, bad = sorted(
+        read_tsv(stream("id\thead\trelation\ttail\n1\ta\tr\tb\nc\tr\td\n")),
+        key=lambda one: getattr(one, "line", 0),
+    )
+    assert good == (["a"], ["r"], ["b"])
+    assert isinstance(bad, BadRecord)
+    assert (bad.line, bad.detail) == (3, "3 fields; 4 or more are expected, as the header says")
+
+
+def test_a_line_end_within_a_quoted_name_is_a_fault():
+    (bad,) = (one for one in read_csv(stream('a,r,b\n"c\nd",r,e\n')) if isinstance(one, BadRecord))
+    assert (bad.line, bad.reason) == (2, "line end in a name")
+
+
+def test_escapes_in_names_of_n_triples_are_characters():
+    text = "<http://x/caf\\u00E9> <http://x/p> <http://x/\\U0001F600> .\n"
+    assert triples(read_ntriples(stream(text))) == [("http://x/café", "http://x/p", "http://x/😀")]
+
+
 def test_statements_of_n_triples_and_what_is_about_literals_is_skipped():
     entity, direct = "http://www.wikidata.org/entity/", "http://www.wikidata.org/prop/direct/"
     text = (
