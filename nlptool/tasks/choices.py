@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from nlptool.errors import DataError
 from nlptool.formatting import counted, json_value
-from nlptool.tasks.config import TaskConfig, class_of, filled, nested
+from nlptool.tasks.config import TaskConfig, class_of, filled, nested, number_of
 from nlptool.text.tabular import Example, Row
 
 
@@ -22,7 +22,9 @@ class ChoiceConfig(TaskConfig):
         min_length=1,
         description="column of each choice, or one column that holds a list; dots lead into objects",
     )
-    label: str = Field("label", description="column of the right choice, its name or its place from 0")
+    label: str = Field(
+        "label", description="column of the right choice: its name, its place from 0, or its text"
+    )
     labels: tuple[str, ...] = Field(min_length=2, description="names of the choices, one for each")
 
     metrics: tuple[Literal["accuracy"], ...] = Field(
@@ -53,8 +55,16 @@ class ChoiceConfig(TaskConfig):
     def example(self, row: Row, *, labelled: bool) -> Example:
         """The question with each choice. Raises DataError, with the row's place, for an invalid row."""
         question = " ".join(filled(row, column, row.text(column)) for column in self.inputs)
-        pairs = tuple((question, choice) for choice in choices_of(row, self.choices, len(self.labels)))
-        return Example(row.place, pairs, (class_of(row, self.label, self.labels) if labelled else math.nan,))
+        texts = choices_of(row, self.choices, len(self.labels))
+        pairs = tuple((question, choice) for choice in texts)
+        return Example(row.place, pairs, (self._right(row, texts) if labelled else math.nan,))
+
+    def _right(self, row: Row, texts: Sequence[str]) -> float:
+        """The place of the right choice. Raises DataError where the label is no choice, or the text of several."""
+        value = row.get(self.label)
+        if number_of(value, self.labels) is None and isinstance(value, str) and texts.count(value) == 1:
+            return float(texts.index(value))
+        return class_of(row, self.label, self.labels)
 
 
 def choices_of(row: Row, columns: tuple[str, ...], number: int) -> list[str]:

@@ -45,7 +45,7 @@ def label_column(table: Table, given: Mapping[str, Any]) -> Column | None:
         return given_column(table, "label", given["label"])
     if (found := table.first(LABELS)) is not None:
         return found
-    few = [column for column in table.columns.values() if _may_be_classes(column, table.count)]
+    few = [column for column in table.columns.values() if may_be_classes(column, table.count)]
     lists = [column for column in table.columns.values() if column.lists and not column.many]
     candidates = few or lists
     return candidates[0] if len(candidates) == 1 else None
@@ -74,7 +74,7 @@ def text_columns(table: Table, given: Mapping[str, Any], others: Sequence[Column
     left = [c for c in table.columns.values() if c.name not in taken and _may_be_text(c, table.count)]
     named = [column for column in left if column.name.strip().lower() in TEXTS]
     if not named:  # beside a text, what has few values are classes
-        left = [column for column in left if not _may_be_classes(column, table.count)] or left
+        left = [column for column in left if not may_be_classes(column, table.count)] or left
     if len(candidates := named or left) == 1:
         return (candidates[0].name,)
     inside = next((f", or [{one.name}.{one.keys[-1]}]" for one in table.columns.values() if one.keys), "")
@@ -84,7 +84,8 @@ def text_columns(table: Table, given: Mapping[str, Any], others: Sequence[Column
     )
 
 
-def _may_be_classes(column: Column, rows: int) -> bool:
+def may_be_classes(column: Column, rows: int) -> bool:
+    """Whether a column has few enough different values for classes. rows: their number."""
     different = len(column.values)
     return (
         not column.many

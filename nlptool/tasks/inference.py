@@ -70,7 +70,8 @@ def inferred(given: Mapping[str, Any]) -> dict[str, Any]:
     if kind is None:
         raise RecipeError(
             f"{table.name}: which kind of task is it? It has the columns {table.listing}{_of_one_value(table)}",
-            hint=f"task.label=COLUMN names the column of the classes or numbers; or task.name={'|'.join(KINDS)}",
+            hint=f"task.label=COLUMN names the column of the classes or numbers, task.label_columns=[COLUMN, COLUMN] "
+            f"those of 0 and 1 for each label; or task.name={'|'.join(KINDS)}",
         )
     found: dict[str, Any] = {"name": kind.model_fields["name"].default, **kind.infer(table, given)}
     return {**found, **task.splits(), **given}

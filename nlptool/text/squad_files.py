@@ -29,6 +29,9 @@ def _nested(row: Row) -> Iterator[Row]:
 
 def _inner(file: str, place: str, value: Any, key: str) -> list[Any]:
     if not isinstance(value, dict) or not isinstance(value.get(key), list):
-        raise DataError(f"{file}: {place}: a list '{key}' is expected, as in SQuAD's files")
+        raise DataError(
+            f"{file}: {place}: a list '{key}' is expected, as in SQuAD's files",
+            hint="if 'data' holds the rows themselves, write them as an array: jq .data FILE",
+        )
     found: list[Any] = value[key]
     return found

@@ -46,6 +46,8 @@ FILES_KEY = "task.source.files={train: FILE, validation: FILE}"
 TSV, TEXT = ".tsv", ".txt"
 LOOK = 1000
 """Number of lines by which a file is recognised as a table or as columns."""
+LONG = 8
+"""Characters on average from which values without white space are texts rather than words."""
 VALIDATION = "validation"
 WORDS = re.compile(r"[\W_]+")
 SPLIT_NAMES = {
@@ -182,7 +184,8 @@ def in_columns(path: Path) -> bool:
 
 def _layout(file: File) -> Literal["table", "columns"] | None:
     """What the first lines of a file are: rows of a table with tabs, without an empty line, where a value is several
-    words; or words with their tags, with an empty line behind each sentence. None: undecided.
+    words, or each value of a column a long one; or words with their tags, with an empty line behind each sentence.
+    None: undecided.
     """
     with damage_reported(str(file.path)), opened(file) as (_, stream):
         found = list(islice(lines(stream), LOOK))
@@ -202,7 +205,16 @@ def _layout(file: File) -> Literal["table", "columns"] | None:
     spaced = any(" " in value.strip() for text in rows for value in text.split("\t"))
     if "" in texts:
         return None if spaced else "columns"
-    return "table" if spaced else None
+    return "table" if spaced or _has_texts(rows) else None
+
+
+def _has_texts(rows: Sequence[str]) -> bool:
+    """Whether a column has different values on all lines, longer than words, as texts in Chinese have no spaces."""
+    columns = zip(*(row.split("\t") for row in rows[1:]), strict=True)  # without a header
+    return any(
+        len(set(values)) == len(values) > 1 and sum(map(len, values)) >= LONG * len(values)
+        for values in columns
+    )
 
 
 def has_rows(name: str, *, columns: bool = False) -> bool:

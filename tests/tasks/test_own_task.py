@@ -362,6 +362,52 @@ def test_questions_with_choices_in_released_columns(
     assert example == (float(labels.index(row.split(",")[header.split(",").index(task.label)])),)
 
 
+def test_a_label_may_be_the_text_of_the_right_choice(tmp_path: Path):
+    choices = ["red apple", "blue sky", "풀"]
+    rows = [{"question": f"q {n}", "choices": choices, "answer": choices[n % 3]} for n in range(6)]
+    (tmp_path / "own.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    task: Any = task_of(tmp_path, "own.jsonl")
+    assert (task.name, task.labels) == ("multiple_choice", ("0", "1", "2"))
+    assert [task.example(Row("r", row), labelled=True).label for row in rows] == [(n % 3,) for n in range(6)]
+    with pytest.raises(DataError, match="r: column 'answer' holds \"x\"; expected one of"):
+        task.example(Row("r", rows[0] | {"answer": "x"}), labelled=True)
+    rows[5]["answer"] = "green"
+    (tmp_path / "own.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with pytest.raises(RecipeError, match="'answer' holds 4 different labels, which do not name the choices"):
+        task_of(tmp_path, "own.jsonl")
+
+
+@pytest.mark.parametrize(
+    "header", ["option1,option2,text,sentiment", "A,B,C,sentiment", "verified,helpful,photo,text,outcome"]
+)
+def test_a_label_beside_columns_that_are_called_as_choices_or_flags_is_a_class(header: str, tmp_path: Path):
+    width = header.count(",")
+    cells = [[n // 2 % 2] * (width - 1) + [f"I think {n}", "good" if n % 3 else "bad"] for n in range(24)]
+    table(tmp_path / "own.csv", header, *(",".join(map(str, row)) for row in cells))
+    task: Any = task_of(tmp_path, "own.csv", f"task.label={header.rpartition(',')[2]}")
+    assert (task.name, task.labels) == ("classification", ("bad", "good"))
+    if "outcome" in header:
+        with pytest.raises(RecipeError, match="which kind of task is it") as told:
+            task_of(tmp_path, "own.csv")
+        assert "task.label_columns=[COLUMN, COLUMN]" in str(told.value.hint)
+
+
+@pytest.mark.parametrize("header", [["label\ttext_a"], []])
+def test_a_txt_of_texts_without_spaces_is_a_table(header: list[str], tmp_path: Path):
+    table(tmp_path / "own.txt", *header, *(f"{n % 2}\t这个电影很好看呢{n}" for n in range(9)))
+    task: Any = task_of(tmp_path, "own.txt", *([] if header else ["task.columns=[label, text_a]"]))
+    assert (task.name, task.inputs, task.labels) == ("classification", ("text_a",), ("0", "1"))
+    table(tmp_path / "own.txt", "서울\tB-LC", "은\tO", "대한민국\tB-LC", "의\tO")
+    assert task_of(tmp_path, "own.txt", "task.validation=[train]").name == "token_classification"
+
+
+def test_rows_in_data_that_are_no_articles_are_told_with_a_remedy(tmp_path: Path):
+    (tmp_path / "own.json").write_text(json.dumps({"data": [{"text": "a b", "label": "x"}]}))
+    with pytest.raises(DataError, match=r"data\[0\]: a list 'paragraphs' is expected") as told:
+        task_of(tmp_path, "own.json")
+    assert "jq .data" in str(told.value.hint)
+
+
 def test_commonsense_qas_own_files_are_read(tmp_path: Path):
     choices = [{"label": letter, "text": f"{letter} text"} for letter in "ABCDE"]
     row = {

@@ -11,7 +11,14 @@ from nlptool.evaluation.metrics import multi_label
 from nlptool.formatting import json_value
 from nlptool.models.config import ModelConfig
 from nlptool.recipe import OneOf
-from nlptool.tasks.column_roles import LABELS, NUMBERS, given_column, label_column, text_columns
+from nlptool.tasks.column_roles import (
+    LABELS,
+    NUMBERS,
+    given_column,
+    label_column,
+    may_be_classes,
+    text_columns,
+)
 from nlptool.tasks.config import filled, number_of, numbered
 from nlptool.tasks.linked_inputs import LinkedInputsConfig
 from nlptool.text.column_profile import MOST, Column, Table
@@ -139,7 +146,10 @@ class Config(LinkedInputsConfig):
 
     @staticmethod
     def _flags(table: Table, given: Mapping[str, Any]) -> list[Column]:
-        """The columns that are one label each: those that are given, or where nothing is, three or more of 0 and 1."""
+        """The columns that are one label each: those that are given, or where nothing is, three or more of 0 and 1.
+
+        None where a column of a few words, which may be the label, is beside them.
+        """
         if "label_columns" in given:
             return [given_column(table, "label_columns", name) for name in given["label_columns"]]
         if "label" in given or table.first(LABELS) is not None:
@@ -152,7 +162,10 @@ class Config(LinkedInputsConfig):
             and column.numbers == table.count
             and set(column.values) <= {"0", "1"}
         ]
-        return found if len(found) >= FLAGS else []
+        names = {column.name for column in found}
+        others = (column for column in table.columns.values() if column.name not in names)
+        words = any(may_be_classes(column, table.count) and not column.numbers for column in others)
+        return found if len(found) >= FLAGS and not words else []
 
     def build(
         self, model: ModelConfig, vocabulary: "Vocabulary", dropout: float | None

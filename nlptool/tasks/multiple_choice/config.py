@@ -43,8 +43,15 @@ class Config(ChoiceConfig):
 
     @classmethod
     def suits(cls, table: Table, given: Mapping[str, Any]) -> bool:
-        """Whether there are choices, in columns or in a list, and a label."""
-        return bool(cls._choice_columns(table, given)) and cls._label(table, given) is not None
+        """Whether there are choices, in columns or in a list, and a label.
+
+        A label whose name does not say that it is the right choice must name choices.
+        """
+        choices, label = cls._choice_columns(table, given), cls._label(table, given)
+        if not choices or label is None or label.name in choices:
+            return False
+        named = "choices" in given or label.name.strip().lower() in RIGHT
+        return named or _names(table, choices, label) is not None
 
     @classmethod
     def infer(cls, table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,18 +62,22 @@ class Config(ChoiceConfig):
                 f"{table.name}: which columns are the choices and the label? It has {table.listing}",
                 hint="task.choices=[COLUMN, COLUMN], or the one that holds a list; task.label=COLUMN",
             )
+        labels = given["labels"] if "labels" in given else _names(table, choices, label)
+        if labels is None:
+            found = "too many different" if label.many else counted(len(label.values), "different")
+            raise RecipeError(
+                f"{table.name}: column '{label.name}' holds {found} labels, which do not name the choices in "
+                f"{', '.join(choices)}",
+                hint="task.labels=[NAME, NAME] lists the names of the choices, in their order; or "
+                "task.name=classification, if the rows have no choices",
+            )
         others = [label, *(table.columns[name] for name in choices)]
         named = next((found for names in QUESTIONS if (found := table.all(names))), ())
         if "inputs" in given or not named:
             inputs = text_columns(table, given, others)
         else:
             inputs = tuple(column.name for column in named)
-        return {
-            "inputs": inputs,
-            "choices": choices,
-            "label": label.name,
-            "labels": _names(table, choices, label),
-        }
+        return {"inputs": inputs, "choices": choices, "label": label.name, "labels": labels}
 
     @staticmethod
     def _label(table: Table, given: Mapping[str, Any]) -> Column | None:
@@ -94,20 +105,29 @@ class Config(ChoiceConfig):
         return build(self, model, vocabulary, dropout)
 
 
-def _names(table: Table, choices: Sequence[str], label: Column) -> tuple[str, ...]:
-    """The names of the choices: indices from 0, or the values of the labels."""
+def _names(table: Table, choices: Sequence[str], label: Column) -> tuple[str, ...] | None:
+    """The names of the choices by the values of the label; None where these name no choices.
+
+    The values are places from 0 or 1, letters, columns, names that the file notes, or the right choices' texts; the
+    choices are then called by their places.
+    """
     width = len(choices) if len(choices) > 1 else max(len(row.get(choices[0])) for row in table.rows())
-    places = tuple(str(place) for place in range(width))
-    counted_from_1, letters = tuple(str(place + 1) for place in range(width)), tuple(LETTERS[:width])
-    for names in (places, counted_from_1, letters):
+    places, letters = tuple(map(str, range(width))), tuple(LETTERS[:width])
+    counted_from_1 = tuple(str(place + 1) for place in range(width))
+    for names in (places, counted_from_1, letters, tuple(map(str.lower, letters)), tuple(choices)):
         if names is places and "0" not in label.values and table.count >= MANY:
             continue
-        if set(label.values) <= set(names):
+        if len(names) == width and label.values and set(label.values) <= set(names):
             return names
-    named = label.classes or tuple(sorted(label.values))
-    if len(named) != width:
-        raise RecipeError(
-            f"{table.name}: column '{label.name}' holds {counted(len(named), 'different labels')} for {width} choices",
-            hint="task.labels=[NAME, NAME] lists the names of the choices, in their order",
-        )
-    return named
+    if len(label.classes) == width:
+        return label.classes
+    return places if _are_texts(table, choices, label) else None
+
+
+def _are_texts(table: Table, choices: Sequence[str], label: Column) -> bool:
+    """Whether the label of each row is the text of one of its choices."""
+    for row in table.rows():
+        texts = row.get(choices[0]) if len(choices) == 1 else [row.get(column) for column in choices]
+        if row.get(label.name) not in texts:
+            return False
+    return True
