@@ -64,9 +64,9 @@ class Config(ChoiceConfig):
             )
         labels = given["labels"] if "labels" in given else _names(table, choices, label)
         if labels is None:
-            found = "too many different" if label.many else counted(len(label.values), "different")
+            values = "too many different" if label.many else counted(len(label.values), "different")
             raise RecipeError(
-                f"{table.name}: column '{label.name}' holds {found} labels, which do not name the choices in "
+                f"{table.name}: column '{label.name}' holds {values} labels, which do not name the choices in "
                 f"{', '.join(choices)}",
                 hint="task.labels=[NAME, NAME] lists the names of the choices, in their order; or "
                 "task.name=classification, if the rows have no choices",
