@@ -20,18 +20,22 @@ def for_each_batch(work: Callable[[int], None], number: int, place: torch.device
     once the batches in progress are done. `work` is called once for each number, in any order, and must not draw
     random numbers.
     """
-    threads = torch.get_num_threads()
-    workers = min(threads, number, MOST) if place.type == "cpu" else 1
 
     @torch.no_grad()
     def one(index: int) -> None:
         work(index)
 
-    if workers < 2 or not _sharing.acquire(blocking=False):
+    if place.type != "cpu" or number < 2 or not _sharing.acquire(blocking=False):
         for index in range(number):
             one(index)
         return
     try:
+        threads = _of_a_new_thread()  # not before: another call lowers it until its end
+        workers = min(threads, number, MOST)
+        if workers < 2:
+            for index in range(number):
+                one(index)
+            return
         pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
         torch.set_num_threads(threads // workers)  # of each thread that begins from here on
         try:
@@ -42,3 +46,9 @@ def for_each_batch(work: Callable[[int], None], number: int, place: torch.device
             torch.set_num_threads(threads)
     finally:
         _sharing.release()
+
+
+def _of_a_new_thread() -> int:
+    """torch's threads of the process. A thread that began during another call has fewer, also afterwards."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()

@@ -46,6 +46,7 @@ TOKENS = 256
 """The default max_gen_toks of lm-eval."""
 COLUMN = re.compile(r"[^\W\d]\w*(?:\.\w+|\[(?:\d+|'[^']*'|\"[^\"]*\")\])*")
 INDEX = re.compile(rf"\{{\{{\s*(?P<names>.+?)\.index\((?P<label>{COLUMN.pattern})\)\s*\}}\}}")
+COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 JINJA = re.compile(r"\{\{(.*?)\}\}|\{%.*?%\}", re.DOTALL)
 
 
@@ -104,6 +105,7 @@ class _Task:
             return ""
         if COLUMN.fullmatch(text):
             return self._column(text)
+        text = COMMENT.sub("", text)
         parts, end = [], 0
         for part in JINJA.finditer(text):
             inside = (part[1] or "").strip()
@@ -134,7 +136,12 @@ class _Task:
             entries = _list(f"{{{{{index['names']}}}}}")
             names = [one for _, one in entries] if entries is not None else _dotted(index["names"])
             return found | {"label": _dotted(index["label"]), "labels": names}
-        return found | {"label": self._template("doc_to_target").strip("{}")}
+        column = self._template("doc_to_target")
+        if column and not re.fullmatch(r"\{[^{}]+\}", column):
+            self._refuse(
+                "doc_to_target", f"{json_value(target)} is more than a column; write it into the rows"
+            )
+        return found | {"label": column.strip("{}")}
 
     def _metrics(self, kind: str) -> list[str]:
         """The metrics; by default lm-eval's own for this kind of task."""

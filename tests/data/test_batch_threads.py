@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -73,3 +74,11 @@ def test_a_call_within_another_works_in_turn_and_leaves_the_number_of_threads() 
     for_each_batch(lambda _: for_each_batch(inner, 3, CPU), 2, CPU)
     assert shares == [2] * 6
     assert torch.get_num_threads() == 4
+
+
+def test_a_thread_that_begins_during_a_call_lowers_no_number_later() -> None:
+    torch.set_num_threads(2 * MOST)
+    with ThreadPoolExecutor(1) as other, ThreadPoolExecutor(1) as new:
+        for_each_batch(lambda _: other.submit(torch.get_num_threads).result(), MOST, CPU)
+        other.submit(for_each_batch, lambda _: None, 2, CPU).result()
+        assert new.submit(torch.get_num_threads).result() == 2 * MOST

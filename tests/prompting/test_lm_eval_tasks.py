@@ -62,6 +62,8 @@ def test_arcs_file_gives_arcs_requests(tmp_path: Path):
         ('doc_to_choice: ["no", "yes"]\ndoc_to_target: label\n', {"label": "1"}, (" no", " yes"), 1),
         ('doc_to_choice: ["no", "yes"]\ndoc_to_target: "{{label}}"\n', {"label": "yes"}, (" no", " yes"), 1),
         ('doc_to_choice: ["no", "yes"]\ndoc_to_target: label\n', {"label": True}, (" no", " yes"), 1),
+        ("doc_to_choice: c\ndoc_to_target: answer\n", {"c": ["물", "불"], "answer": "불"}, (" 물", " 불"), 1),
+        ("doc_to_choice: c\ndoc_to_target: answer\n", {"c": ["1", "0"], "answer": "1"}, (" 1", " 0"), 1),
         (
             'doc_to_choice: "{{[sol1, sol2]}}"\ndoc_to_target: 0\n',
             {"sol1": "a", "sol2": "b"},
@@ -80,7 +82,7 @@ def test_arcs_file_gives_arcs_requests(tmp_path: Path):
 def test_choices_and_targets(
     lines: str, row: dict[str, Any], answers: tuple[str, ...], gold: int, tmp_path: Path
 ):
-    task = task_of(tmp_path, f"{CHOICE}doc_to_text: '{{{{q[0]}}}} {{x}}'\n{lines}")
+    task = task_of(tmp_path, f"{CHOICE}doc_to_text: '{{# note #}}{{{{q[0]}}}} {{x}}'\n{lines}")
     one = task.instance(Row("f:1", {"q": ["first"], **row}), "")
     assert (one.prompts[0], one.answers, one.gold) == ("first {x}", answers, gold)
 
@@ -110,6 +112,10 @@ def test_generated_and_scored_answers(tmp_path: Path):
             'metric_list: "f1"; of multiple_choice are known: acc',
         ),
         ("doc_to_text: a b\n", "doc_to_target: a text is expected; found null"),
+        (
+            "doc_to_text: a b\ndoc_to_choice: [x, y]\ndoc_to_target: 'it is {{label}}'\n",
+            'doc_to_target: "it is {{label}}" is more than a column',
+        ),
     ],
 )
 def test_what_has_no_counterpart_is_told_with_its_line(lines: str, told: str, tmp_path: Path):

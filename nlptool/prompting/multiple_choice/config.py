@@ -66,7 +66,8 @@ class Config(PromptConfig):
     )
     label: str | int = Field(
         "label",
-        description="column of the right choice, as a name or an index from 0; or the same index for all rows",
+        description="column of the right choice: its name, its index from 0, or its text; or the same index for all "
+        "rows",
     )
     labels: tuple[str, ...] | str = Field(
         (), description="names of the choices in the column `label`; or the column that lists them"
@@ -112,7 +113,7 @@ class Config(PromptConfig):
             tuple(fill_prompt(self.prompt, row, one) for one in also),
             tuple(fill(self.answer, row, one) for one in also),
             tuple(names),
-            self._gold(row, len(names)),
+            self._gold(row, names),
         )
 
     def requests(self, instance: Instance, prefix: str) -> list[tuple[str, str]]:
@@ -145,7 +146,8 @@ class Config(PromptConfig):
             values["majority"] = max(Counter(one.gold for one in instances).values()) / len(instances)
         return values
 
-    def _gold(self, row: Row, count: int) -> int:
+    def _gold(self, row: Row, choices: Sequence[str]) -> int:
+        count = len(choices)
         if isinstance(self.label, int):
             value: Any = self.label
             return self._place(row, value, count)
@@ -154,6 +156,8 @@ class Config(PromptConfig):
         text = value.strip() if isinstance(value, str) else value
         if isinstance(text, str) and text in names:
             return self._place(row, names.index(text), count)
+        if isinstance(text, str) and not names and whole(text) is None and choices.count(text) == 1:
+            return choices.index(text)
         named = isinstance(text, str) and any(whole(name) is not None for name in names)
         number = None if named else whole(text)
         return self._place(row, text if number is None else number, count)
