@@ -170,11 +170,12 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_bash_offers_files_beside_names_and_quotes_them(fake: Path):
     (fake / "reply").write_text("/\ndemo/bert\n")
     script = """source <(nlptool completion bash); compopt() { :; }; COMP_LINE="nlptool x "; COMP_POINT=10
-_nlptool nlptool ''; printf '%s\\n' "${COMPREPLY[@]}" """
+for word in '' '~/wo'; do _nlptool nlptool "$word"; printf '%s\\n' "${COMPREPLY[@]}"; done """
     words = ["bash", "-c", script]
     utf8 = os.environ | {"LC_ALL": "C.UTF-8"}
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=utf8)
-    assert sorted(done.stdout.splitlines()) == ["data/", "demo/bert", "문장\\ 하나.yaml"]
+    found = ["data/", "demo/bert", "demo/bert", "문장\\ 하나.yaml", "~/work/"]
+    assert sorted(done.stdout.splitlines()) == sorted(found)
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="no fish")

@@ -26,13 +26,15 @@ SCRIPTS = {
     "bash": """\
 # nlptool completion bash > ~/.local/share/bash-completion/completions/nlptool
 _nlptool() {
-    local IFS=$'\\n' file
+    local IFS=$'\\n' file quoted
     COMPREPLY=($(nlptool completion bash --line "${COMP_LINE:0:COMP_POINT}" 2>/dev/null))
     if [[ ${#COMPREPLY[@]} -gt 0 && ${COMPREPLY[0]} == / ]]; then
         COMPREPLY=("${COMPREPLY[@]:1}")
         for file in $(compgen -f -- "$2"); do
-            if [[ -d $file ]]; then file+=/; fi
-            COMPREPLY+=("$(printf %q "$file")")
+            if [[ -d ${file/#\\~/$HOME} ]]; then file+=/; fi
+            quoted=$(printf %q "$file")
+            if [[ $file == "~"* ]]; then quoted=${quoted#\\\\}; fi
+            COMPREPLY+=("$quoted")
         done
     fi
     if [[ ${#COMPREPLY[@]} -gt 0 && ${COMPREPLY[0]} == *[.=/] ]]; then compopt -o nospace; fi

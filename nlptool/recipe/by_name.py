@@ -68,7 +68,7 @@ class Named:
             return RecipeError(
                 f"{source.name}: is a recipe, not a {self.what}", hint=f"give what its key {key} has"
             )
-        return RecipeError(f"{source.name}: name: is missing; it is the kind of a {self.what} is", hint=hint)
+        return RecipeError(f"{source.name}: name: is missing; it is the kind of {self.what}", hint=hint)
 
     def block(self, given: Any) -> Any:
         """The block behind a name; other values than texts are unchanged. Raises RecipeError."""

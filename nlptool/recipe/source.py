@@ -132,7 +132,7 @@ def override(source: RecipeSource, arguments: Sequence[str]) -> None:
                 raise ValueError(f"no value after =; write {path}=null or {path}='\"\"'")
             source.data = _changed(source, source.data, "", path.split("."), argument, node)
         except NotYamlError as error:
-            quoted = f"; a text with such signs stands in quotation marks: {path}='\"...\"'"
+            quoted = f"; quote it if it is text: {path}='\"...\"'"
             source.refused.append(f"{COMMAND_LINE}{argument}: {error.words}{quoted}")
         except ValueError as error:
             source.refused.append(f"{COMMAND_LINE}{argument}: {error}")
@@ -244,7 +244,7 @@ class _Reader:
 def _scalar(text: str, kind: str) -> Any:
     """The value of a YAML 1.2 scalar; text that only looks like a number stays text.
 
-    Raises ValueError for unsupported values: numbers of any length, half a surrogate pair.
+    Raises ValueError for values that are not supported: very long or large numbers, half a surrogate pair.
     """
     if kind in ("int", "float") and len(text) > LONGEST_NUMBER:
         raise ValueError(f"a number of {len(text):,} characters; quote it if it is text")

@@ -235,6 +235,8 @@ def check_resume(
             f"{run}: was made with another recipe:{format_changes(fixed)}",
             hint=f"put these back{link}, start again with --overwrite, or choose another --out",
         )
+    if known:  # a checkpoint has replaced the weights that the run began with
+        found.pop("init_from", None)
     _require_same_models(run, models, recorded, found)
     return changed
 

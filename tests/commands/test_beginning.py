@@ -107,6 +107,27 @@ def test_a_student_and_a_teacher_share_the_rows_that_both_have(
     assert main(["distill", str(path)]) == 0
 
 
+def test_a_run_is_resumed_where_its_initial_model_has_moved_and_not_with_another_one_at_another_path(
+    tiny_store: Path, plain: Path, padded: Path, tmp_path: Path, capsys
+):
+    path = recipe(tiny_store, tmp_path, init_from=str(plain), objective="{name: mlm}")
+    assert main(["pretrain-mlm", str(path)]) == 0
+    shutil.rmtree(tmp_path / "run/final")
+    moved = plain.rename(tmp_path / "moved")
+    assert main(["pretrain-mlm", str(path), f"init_from={padded}", "--resume", "auto"]) == 2
+    assert f"init_from: {plain} -> {padded}" in capsys.readouterr().err.replace("\n", "")
+    assert main(["pretrain-mlm", str(path), f"init_from={moved}", "--resume", "auto"]) == 0
+    assert "another path of the same files, init_from" in capsys.readouterr().err
+    assert (tmp_path / "run/final").is_dir()
+    save_file(
+        {name: tensor + 1 for name, tensor in load_file(moved / "model.safetensors").items()},
+        moved / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    shutil.rmtree(tmp_path / "run/final")  # the weights are those of the checkpoint by now
+    assert main(["pretrain-mlm", str(path), f"init_from={moved}", "--resume", "auto"]) == 0
+
+
 def test_more_rows_than_tokens_are_refused_where_no_tokenizer_says_which_are_tokens(
     tiny_store: Path, padded: Path, tmp_path: Path, capsys
 ):

@@ -10,7 +10,7 @@ from nlptool.console import Console, Options
 from nlptool.errors import UsageError
 from nlptool.formatting import agreeing, duration, percent, quantity, significant
 from nlptool.metric_table import describe
-from nlptool.models import huggingface
+from nlptool.models import hub, huggingface
 from nlptool.objectives import initial_weights
 from nlptool.recipe import dump
 from nlptool.runs import launch, machine
@@ -90,6 +90,7 @@ def training_job(setup: PretrainSetup, world: DistributedContext) -> TrainingJob
         cost=setup.cost(objective, world.device),
         export=lambda path: setup.export(objective, path),
         models=setup.stores.read
+        | ({} if setup.init_from is None else {"init_from": hub.folder(setup.init_from)})
         | ({} if setup.teacher is None else {"teacher": setup.teacher.folder})
         | ({} if setup.entities is None else {"entity_embeddings": setup.entities.path}),
         stages=tuple(setup.first_steps),

@@ -42,7 +42,7 @@ class PretrainSetup:
     def __init__(self, recipe: Recipe, begun: ResumedAt = FRESH) -> None:
         self.train, self.evaluate, self.save, self.begun = recipe.train, recipe.evaluate, recipe.save, begun
         self.objective_config, self.seed, self.out = recipe.objective, recipe.seed, Path(recipe.out)
-        self.origin = recipe.init_from or recipe.teacher
+        self.init_from, self.origin = recipe.init_from, recipe.init_from or recipe.teacher
         """The origin of the weights in the recipe; None: random weights."""
         self._estimates: dict[tuple[int, int], Estimate] = {}
         self.stores = Stores(recipe.store)
