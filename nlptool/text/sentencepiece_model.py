@@ -2,7 +2,9 @@
 
 The file is a protocol buffer (sentencepiece_model.proto of google/sentencepiece); only the fields that decide ids are
 read. The conversion follows transformers (convert_slow_tokenizer.py, SpmConverter), without what its classes add, such
-as ALBERT's lower case and stripping of accents, which takes Hangul apart.
+as ALBERT's lower case and stripping of accents, which takes Hangul apart. Known differences from the library
+sentencepiece: names of control symbols in a text are these symbols; in a model that keeps white space, a space at the
+beginning of a text is the prefix.
 """
 
 import struct
@@ -90,8 +92,13 @@ def _bpe(pieces: list[Piece], trainer: dict[int, Any]) -> dict[str, Any]:
 
 
 def _normalizers(spec: dict[int, Any]) -> Iterator[dict[str, Any]]:
-    if spec.get(2):
-        yield {"type": "Precompiled", "precompiled_charsmap": b64encode(spec[2]).decode("ascii")}
+    name, charsmap = spec.get(1, b""), spec.get(2, b"")
+    if not (isinstance(name, bytes) and isinstance(charsmap, bytes)):
+        raise ValueError("no SentencePiece model")
+    if b"nfkc" in name:
+        yield {"type": "NFC"}  # the library tokenizers applies the map to single letters of decomposed Hangul
+    if charsmap:
+        yield {"type": "Precompiled", "precompiled_charsmap": b64encode(charsmap).decode("ascii")}
     if spec.get(4, 1):
         # with a dummy prefix a space at the beginning stays, which Metaspace makes the prefix
         yield {"type": "Strip", "strip_left": not spec.get(3, 1), "strip_right": True}

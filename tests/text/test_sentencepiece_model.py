@@ -1,6 +1,7 @@
 """SentencePiece models, built here byte by byte; known ids are those of the library sentencepiece on them."""
 
 import struct
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,8 @@ def varint(value: int) -> bytes:
     return bytes([low | 0x80]) + varint(high) if high else bytes([low])
 
 
-def model(pieces: list[tuple[str, float, int]], kind: int = 1, **normalizer: int) -> bytes:
-    keys = {"add_dummy_prefix": 3, "remove_extra_whitespaces": 4}
+def model(pieces: list[tuple[str, float, int]], kind: int = 1, **normalizer: int | bytes) -> bytes:
+    keys = {"name": 1, "add_dummy_prefix": 3, "remove_extra_whitespaces": 4}
     entries = b"".join(
         field(1, field(1, text.encode()) + field(2, score) + field(3, type_)) for text, score, type_ in pieces
     )
@@ -63,6 +64,12 @@ def test_a_model_without_a_space_in_front_of_a_text_adds_none(tmp_path: Path):
     assert tokenizer.encode("여러분") == tokenizer.encode("  여러분 ") == [9]
 
 
+def test_decomposed_hangul_is_composed_where_the_model_was_trained_on_nfkc(tmp_path: Path):
+    decomposed = unicodedata.normalize("NFD", "국민 여러분")
+    assert loaded(tmp_path, model(UNIGRAM, name=b"nmt_nfkc")).encode(decomposed) == [5, 10]
+    assert 1 in loaded(tmp_path, model(UNIGRAM, name=b"identity")).encode(decomposed)
+
+
 def test_pieces_of_a_bpe_model_are_merged_by_their_scores(tmp_path: Path):
     pieces = [("<unk>", 0.0, UNKNOWN), ("ab", -0.0, 1), ("bc", -1.0, 1), ("▁a", -2.0, 1),
               *((letter, -9.0 - at, 1) for at, letter in enumerate("▁abc"))]  # fmt: skip
@@ -82,6 +89,7 @@ def test_pieces_of_a_bpe_model_are_merged_by_their_scores(tmp_path: Path):
         (field(1, 1), "no SentencePiece model"),
         (field(1, field(1, 1)), "no SentencePiece model"),
         (field(1, 1.0)[:3], "breaks off"),
+        (model(UNIGRAM, name=1), "no SentencePiece model"),
     ],
 )
 def test_what_is_no_model_is_told_in_one_line(data: bytes, told: str, tmp_path: Path):
