@@ -66,22 +66,7 @@ class PretrainSetup:
         self.model = model
         """The model's config, from the recipe or from its initial weights."""
         self.vocabulary = replace(Vocabulary.of(tokenizer), padding=rows - tokenizer.vocab_size)
-        if self.pretrained is not None:
-            problems = check_model(recipe.objective, recipe.train, self.model)
-            if problems:
-                raise DataError(
-                    f"{self.origin}: {problems[0].path}: {problems[0].message.partition('; set ')[0]}",
-                    hint="its weights have this shape, which no key changes: name another model, or set train and "
-                    "objective to fit it",
-                )
-        if self.teacher is not None:
-            longest = max(stage.sequence_length for stage in recipe.train.plan())
-            student_init.require_fit(self.teacher, recipe.objective, self.model, longest)
-        if width is not None and (entity_size := self.model.model_dump().get("entity_size")) != width:
-            raise DataError(
-                f"{recipe.entity_embeddings}: the vectors have width {width}, and model.entity_size is {entity_size}",
-                hint=f"model.entity_size={width}, or name other vectors",
-            )
+        self._require_fit(recipe, width)
         # Needed only at the very end, but a long run must not depend on a newer nlptool installed by then.
         self.model.hf()
         with shapes_only():
@@ -104,6 +89,25 @@ class PretrainSetup:
             folder = None if self.teacher is None else self.teacher.folder
             before = initial_weights.trained_positions(recipe.init_from, folder, self.pretrained.config)
             self.trained_positions = max(self.trained_positions, before)
+
+    def _require_fit(self, recipe: Recipe, width: int | None) -> None:
+        """Raise DataError where weights, teacher or vectors have another shape than the recipe needs."""
+        if self.pretrained is not None:
+            problems = check_model(recipe.objective, recipe.train, self.model)
+            if problems:
+                raise DataError(
+                    f"{self.origin}: {problems[0].path}: {problems[0].message.partition('; set ')[0]}",
+                    hint="its weights have this shape, which no key changes: name another model, or set train and "
+                    "objective to fit it",
+                )
+        if self.teacher is not None:
+            longest = max(stage.sequence_length for stage in recipe.train.plan())
+            student_init.require_fit(self.teacher, recipe.objective, self.model, longest)
+        if width is not None and (entity_size := self.model.model_dump().get("entity_size")) != width:
+            raise DataError(
+                f"{recipe.entity_embeddings}: the vectors have width {width}, and model.entity_size is {entity_size}",
+                hint=f"model.entity_size={width}, or name other vectors",
+            )
 
     def unreached(self) -> list[str]:
         """A note on positions that no row reaches."""
