@@ -59,6 +59,13 @@ class InputRows:
         if given is None and self.task.conll and name != input_rows.STDIN and tabular.in_columns(Path(name)):
             given = "conll"
         form = input_rows.format_of(name, given, texts=named)
+        if form == "lines" and given is None and self.columns:
+            form = "tsv"  # tables called .txt have tabs
+        if self.columns and form not in ("csv", "tsv"):
+            raise UsageError(
+                f"--columns: {name} is read as {form}, which needs no names of columns",
+                hint="leave --columns out, or name a format that has columns: --format tsv, --format csv",
+            )
         plain = form == "lines"
         texts = text_columns(self.task) if plain else ()
         for row in input_rows.read(name, form, columns=self.columns, texts=texts):

@@ -85,7 +85,9 @@ def _below_header(begin: str, texts: Sequence[str]) -> RowFormat | None:
     separated: Sequence[tuple[RowFormat, str]] = (("tsv", "\t"), ("csv", ","), ("csv", ";"))
     for form, separator in separated:
         names = [name.strip('"') for name in header.split(separator)]
-        if len(names) > 1 and texts and set(texts) <= set(names):
+        # In a sentence, white space or nothing comes after a comma; pandas leaves the first name out.
+        sentence = separator != "\t" and any(not name or name[0].isspace() for name in names[1:])
+        if len(names) > 1 and texts and set(texts) <= set(names) and not sentence:
             return form
     return None
 

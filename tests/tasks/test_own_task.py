@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nlptool.commands.finetune.recipe import Recipe
-from nlptool.errors import DataError, RecipeError
+from nlptool.errors import DataError, RecipeError, UsageError
 from nlptool.evaluation.metrics import ner
 from nlptool.recipe import dump, load, loads
 from nlptool.tasks.config import TaskConfig
@@ -283,6 +283,16 @@ def test_words_are_predicted_from_the_files_that_tags_are_learnt_from(
     task = Recipe(task="conll/ner", init_from="model", out="run").task
     rows = list(InputRows(task, (str(tmp_path / name),)).read())
     assert [row.values["tokens"] for row in rows if isinstance(row, Row)] == words
+
+
+def test_named_columns_of_a_txt_are_those_of_a_table_and_never_passed_over(tmp_path: Path):
+    table(tmp_path / "rows.txt", "1\t그 영화\t0", "2\t이 영화\t1")
+    task = Recipe(task="korean/nsmc", init_from="model", out="run").task
+    named = InputRows(task, (str(tmp_path / "rows.txt"),), columns=("id", "document", "label"))
+    assert [row.values["document"] for row in named.read() if isinstance(row, Row)] == ["그 영화", "이 영화"]
+    (tmp_path / "rows.jsonl").write_text('{"document": "그 영화"}\n')
+    with pytest.raises(UsageError, match=r"--columns: .*rows\.jsonl is read as jsonl"):
+        list(InputRows(task, (str(tmp_path / "rows.jsonl"),), columns=("document",)).read())
 
 
 def test_a_class_that_is_called_as_its_column_makes_no_row_of_the_header(tmp_path: Path):

@@ -20,6 +20,8 @@ from nlptool.text import input_rows
         ("\ufeffid\t문장\r\n1\t하나, 둘\r\n", "tsv", ["하나, 둘"]),
         ('"id";"문장"\n1;"하나, 둘"\n', "csv", ["하나, 둘"]),
         ("하나, 둘\nid,문장은 아니다\n", "lines", ["하나, 둘", "id,문장은 아니다"]),
+        ("문장, 그리고 둘\n하나\n", "lines", ["문장, 그리고 둘", "하나"]),
+        (",문장\n0,하나\n", "csv", ["하나"]),
         ("{하나}, 둘\n", "lines", ["{하나}, 둘"]),
         ("문장\n하나\n", "lines", ["문장", "하나"]),  # as well may be a text
         ("", "lines", []),
