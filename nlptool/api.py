@@ -14,6 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from nlptool import notices
@@ -88,7 +89,8 @@ class Model:
         if not isinstance(name, str | os.PathLike) or not os.fspath(name):
             raise UsageError(f"a model is a folder or hf://OWNER/NAME; found {name!r}")
         self.folder = hub.folder(str(name))
-        self._embedders: dict[tuple[Any, ...], Embedder] = {}
+        self._embedders: dict[tuple[Pooling, tuple[int, ...]], Embedder] = {}
+        self._loading = Lock()
 
     def __repr__(self) -> str:
         return f"nlptool.load({str(self.folder)!r})"
@@ -201,11 +203,11 @@ class Model:
         from nlptool.evaluation.embedding import Embedder
         from nlptool.runs import machine
 
-        key = (pooling, layers)
-        if key not in self._embedders:
-            natural = pooling or Embedder.natural_pooling(self.folder)
-            self._embedders[key] = Embedder(self.folder, natural, layers, machine.device())
-        return self._embedders[key]
+        key = (pooling or Embedder.natural_pooling(self.folder), layers)
+        with self._loading:
+            if key not in self._embedders:
+                self._embedders[key] = Embedder(self.folder, *key, machine.device())
+            return self._embedders[key]
 
     @cached_property
     def _ensemble(self) -> "Ensemble":

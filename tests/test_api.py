@@ -3,6 +3,7 @@
 import pydoc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,12 @@ def test_a_recipe_is_carried_out_and_its_model_is_asked(tmp_path: Path, capsys: 
     assert model.tokenizer.decode(model.tokenizer.encode("The café")) == "The café"
     long, short_text = model.score(["The old man stood by the river.", "The"])
     assert long < short_text < 0
+    with ThreadPoolExecutor(4) as threads:  # the model is loaded once
+        found = threads.map(
+            lambda way: model.embed(["The old man", "", "강"], pooling=way), [None, "mean"] * 4
+        )
+        assert all((one == other).all() for one, other in pairwise(found))
+    assert len(model._embedders) == 1
     vectors = model.embed(["The old man", "", "강"])
     assert vectors.shape == (3, 128)
     assert np.isfinite(vectors).all()
