@@ -75,8 +75,9 @@ def _without_comments(sentence: list[tuple[int, str]]) -> list[tuple[int, str]]:
 
 
 def _is_comment(line: str) -> bool:
-    first = line.partition("\t")[0].strip()
-    return " " in first and first[0] in COMMENTS
+    first, tab, _ = line.rstrip("\r\n").partition("\t")
+    first = first.strip()
+    return first != "" and first[0] in COMMENTS and (not tab or " " in first)
 
 
 def _is_numbered(rows: _Rows) -> bool:

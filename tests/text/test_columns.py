@@ -68,3 +68,16 @@ def test_a_document_line_may_have_any_width_and_stand_anywhere():
 
 def test_a_file_without_a_line_has_no_sentence():
     assert read("") == read("\n\n") == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("; 좋다\n$좋다\n1\t좋\tVA\tO\n2\t다\tEC\tO\n", ["좋", "다"]),
+        ("#newdoc\n# text = it is\n1\tit\tO\n2\tis\tO\n", ["it", "is"]),
+        ("#\tO\n1\tB-X\n", ["#", "1"]),
+        ("$\tO\n5\tB-M\n", ["$", "5"]),
+    ],
+)
+def test_a_comment_has_no_tab_and_a_word_may_begin_as_one(lines: str, words: list[str]):
+    assert [row["tokens"] for _, row in read(lines)] == [words]
