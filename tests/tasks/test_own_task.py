@@ -360,6 +360,14 @@ def test_choices_in_a_list_or_in_columns(tmp_path: Path):
         ),
         ("question,answer,A,B,C,Category", "what is it,3,x,y,z,law", ("question",), "123"),
         ("goal,sol1,sol2,sol3,answer", "to cook,x,y,z,C", ("goal",), "ABC"),
+        ("question,opa,opb,opc,opd,cop", "what is it,x,y,z,w,3", ("question",), "0123"),
+        ("지문,질문,보기1,보기2,보기3,정답", "그 글은,무엇인가 1,x,y,z,②", ("지문", "질문"), "①②③"),
+        (
+            "paragraph,question,choice1,choice2,label",
+            "a text,what is it,x,y,B",
+            ("paragraph", "question"),
+            "AB",
+        ),
     ],
 )
 def test_questions_with_choices_in_released_columns(

@@ -19,16 +19,20 @@ if TYPE_CHECKING:
 
 
 LISTS = ("choices", "options", "endings", "candidates", "선택지", "보기")
-NUMBERED = re.compile(r"(choice|option|ending|answer|sol|solution|alternative|보기|선택지)[ _]?([0-9]|[a-e])")
+NUMBERED = re.compile(
+    r"(choice|option|op|ending|answer|sol|solution|alternative|보기|선택지)[ _]?([0-9]|[a-e])"
+)
 """Names of choice columns: one with lists, or several with one choice each."""
-LETTERS = "ABCDEFGH"
-"""Names of choice columns, three or more, and of choices, as in MMLU."""
-RIGHT = ("label", "labels", "gold_label", "answer", "answerkey", "gold", "correct", "정답")
+LETTERS, CIRCLED = "ABCDEFGH", "①②③④⑤⑥⑦⑧"
+"""Names of choice columns, three or more, and of choices, as in MMLU; names of choices in Korean exams."""
+RIGHT = ("label", "labels", "gold_label", "answer", "answerkey", "gold", "correct", "cop", "정답")
 """Names of the label column."""
 MANY = 20
 """Rows from which labels without a 0 are taken to be counted from 1."""
 QUESTIONS = (
-    *(("premise", "question"), ("context", "question"), ("passage", "question"), ("article", "question")),
+    ("premise", "question"),
+    *((text, "question") for text in ("context", "passage", "article", "paragraph", "support")),
+    *((text, question) for text in ("지문", "본문", "문맥") for question in ("질문", "문제")),
     *(("sent1", "sent2"), ("ctx",), ("goal",), ("question",)),
 )
 """Names of the question columns: the first entry whose columns all exist."""
@@ -114,7 +118,8 @@ def _names(table: Table, choices: Sequence[str], label: Column) -> tuple[str, ..
     width = len(choices) if len(choices) > 1 else max(len(row.get(choices[0])) for row in table.rows())
     places, letters = tuple(map(str, range(width))), tuple(LETTERS[:width])
     counted_from_1 = tuple(str(place + 1) for place in range(width))
-    for names in (places, counted_from_1, letters, tuple(map(str.lower, letters)), tuple(choices)):
+    lower, circled = tuple(map(str.lower, letters)), tuple(CIRCLED[:width])
+    for names in (places, counted_from_1, letters, lower, circled, tuple(choices)):
         if names is places and "0" not in label.values and table.count >= MANY:
             continue
         if len(names) == width and label.values and set(label.values) <= set(names):
