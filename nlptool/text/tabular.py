@@ -137,13 +137,13 @@ def of_split(folder: Path, split: str, *, columns: bool = False, name: str | Non
 def _by_word(folder: Path, split: str, columns: bool, name: str | None) -> list[File]:
     """The file with the split as one word of its name, as ratings_train.txt and sts-dev.tsv; none without one.
 
-    A name with the words of several splits is ignored. Raises DataError for several files, except test files, of
+    A hidden file, and a name with the words of several splits, are ignored. Raises DataError for several files, except test files, of
     which there are then none.
     """
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         named = {SPLIT_NAMES[word] for word in WORDS.split(path.name.lower()) if word in SPLIT_NAMES}
-        if named == {split} and (file := of_rows(path, columns=columns)) is not None:
+        if named == {split} and path.name[0] != "." and (file := of_rows(path, columns=columns)) is not None:
             found.append(file)
     if len(found) > 1 and name is not None:
         found = [file for file in found if name in WORDS.split(file.path.name.lower())] or found

@@ -195,6 +195,7 @@ def test_files_in_their_authors_form_are_found_and_read(tmp_path: Path):
     rows = [f"99{n}\t{'' if n == 7 else '그 영화 ' + str(n)}\t{n % 2}" for n in range(20)]
     for name in ("ratings_train.txt", "ratings_test.txt"):
         table(tmp_path / name, "id\tdocument\tlabel", *rows)
+        (tmp_path / f"._{name}").write_bytes(b"\x00\x05\x16\x07")  # as macOS writes beside a file
     task = task_of(tmp_path, "ratings_train.txt")
     assert (task.inputs, task.labels, task.empty, task.holdout) == (("document",), ("0", "1"), True, 0.1)
     assert (task_of(tmp_path, "").holdout, task_of(tmp_path, "").test) == (0.1, ("test",))
