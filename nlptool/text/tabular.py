@@ -137,8 +137,8 @@ def of_split(folder: Path, split: str, *, columns: bool = False, name: str | Non
 def _by_word(folder: Path, split: str, columns: bool, name: str | None) -> list[File]:
     """The file with the split as one word of its name, as ratings_train.txt and sts-dev.tsv; none without one.
 
-    A hidden file, and a name with the words of several splits, are ignored. Raises DataError for several files, except test files, of
-    which there are then none.
+    A hidden file, and a name with the words of several splits, are ignored. Raises DataError for several files, except
+    test files, of which there are then none.
     """
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
