@@ -83,17 +83,17 @@ class _Process:
         with interrupts_held():
             self._process.start()
         theirs.close()
-        self._connection.send(("<p>ready</p>", 0, False))  # importing does not count as a page's time
-        self._answer(60.0)
+        self._extract(("<p>ready</p>", 0, False), 60.0)  # importing does not count as a page's time
 
     def text_of(self, html: str, *, wiki: bool) -> str | Dropped:
         """The text of a page; Dropped where the process was killed or died."""
-        self._connection.send((html.encode("utf8", "replace").decode(), self._config.min_chars, wiki))
-        return self._answer(self._config.seconds)
+        page = (html.encode("utf8", "replace").decode(), self._config.min_chars, wiki)
+        return self._extract(page, self._config.seconds)
 
-    def _answer(self, seconds: float) -> str | Dropped:
+    def _extract(self, page: tuple[str, int, bool], seconds: float) -> str | Dropped:
         began, spent = time.monotonic(), self._spent()
         try:
+            self._connection.send(page)  # fails, too, where the process has died
             while not self._connection.poll(min(LOOKS, seconds)):
                 by_clock = time.monotonic() - began
                 used = by_clock if spent is None else (self._spent() or spent) - spent

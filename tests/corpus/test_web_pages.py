@@ -177,6 +177,7 @@ def test_a_page_that_takes_too_long_costs_its_process_and_no_other_page():
         assert block(other, Figures()) is other
         assert block._process is not None
         block._process._process.kill()
+        block._process._process.join()  # the pipe is broken before the next page is sent
         died = block(Document("4", "web", page(ENGLISH).decode(), {}), Figures())
         assert isinstance(died, Dropped)
         assert died.rule == "extract.crash"
