@@ -159,7 +159,9 @@ class Model:
         embedder = self._embedder(pooling, tuple(layers))
         rows, cut = embedder.encode(_texts(texts))
         if cut:
-            _notify_cut(cut, "text", embedder.positions)
+            notices.notify(
+                f"{counted(cut, 'texts')} cut to {embedder.positions:,} tokens, which the model reads at most"
+            )
         return embedder.vectors(rows)
 
     def predict(self, rows: "Sequence[str | Sequence[str] | Mapping[str, Any]]") -> list[dict[str, Any]]:
@@ -196,7 +198,7 @@ class Model:
         chunks = list(predicted(ensemble, given, PredictOptions(str(self.folder)), 0))
         for cut in (one for chunk, *_ in chunks if chunk.dataset is not None for one in chunk.dataset.cuts):
             if cut.rows:
-                _notify_cut(cut.rows, cut.what, cut.limit)
+                notices.notify(cut.message_of_rows())
         return [{key: line[key] for key in line if key != "row"} for _, lines, _ in chunks for line in lines]
 
     def _embedder(self, pooling: "Pooling | None", layers: tuple[int, ...]) -> "Embedder":
@@ -241,10 +243,6 @@ class Model:
             return scorer(huggingface.load_pretrained(self.folder), self.tokenizer, machine.device())
         except DataError as error:
             raise DataError(f"{self.folder}: {error.message}", error.hint) from error
-
-
-def _notify_cut(rows: int, what: str, limit: int) -> None:
-    notices.notify(f"{counted(rows, 'rows')}: the {what} has more than {limit:,} tokens and is cut")
 
 
 def _texts(texts: Sequence[str]) -> list[str]:

@@ -159,10 +159,10 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     nlptool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(tmp_path))
-    work = tmp_path / "work"
-    (work / "data").mkdir(parents=True)
-    (work / "문장 하나.yaml").touch()
-    monkeypatch.chdir(work)
+    mine = tmp_path / "mine"
+    (mine / "data").mkdir(parents=True)
+    (mine / "문장 하나.yaml").touch()
+    monkeypatch.chdir(mine)
     return tmp_path
 
 
@@ -170,11 +170,11 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_bash_offers_files_beside_names_and_quotes_them(fake: Path):
     (fake / "reply").write_text("/\ndemo/bert\n")
     script = """source <(nlptool completion bash); compopt() { :; }; COMP_LINE="nlptool x "; COMP_POINT=10
-for word in '' '~/wo'; do _nlptool nlptool "$word"; printf '%s\\n' "${COMPREPLY[@]}"; done """
+for word in '' '~/mi'; do _nlptool nlptool "$word"; printf '%s\\n' "${COMPREPLY[@]}"; done """
     words = ["bash", "-c", script]
     utf8 = os.environ | {"LC_ALL": "C.UTF-8"}
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=utf8)
-    found = ["data/", "demo/bert", "demo/bert", "문장\\ 하나.yaml", "~/work/"]
+    found = ["data/", "demo/bert", "demo/bert", "문장\\ 하나.yaml", "~/mine/"]
     assert sorted(done.stdout.splitlines()) == sorted(found)
 
 

@@ -10,6 +10,9 @@ from nlptool.data.batches import Batch, Collate
 from nlptool.data.random_streams import RandomStreams, permuted
 from nlptool.formatting import counted
 
+TOKENS = {"cpu": 4096, "cuda": 65_536}
+"""Most tokens of a batch in inference, padding included, by device."""
+
 
 class IndexedRows(Protocol):
     """Rows by number, the same in every epoch."""
@@ -102,6 +105,25 @@ class RoundRobinBatches:
         return self.sources[turn].get(number)
 
 
+def batches_by_length(
+    lengths: NDArray[np.int64], batch: int | None, tokens: int | None
+) -> list[NDArray[np.int64]]:
+    """The numbers of all rows, in batches of rows of similar length.
+
+    lengths: [rows], tokens of each. batch: most rows of a batch. tokens: most tokens of one, padding included, unless
+    its only row has more. None: any.
+    """
+    # Longest first, so that running out of memory shows at once.
+    rows = np.argsort(-lengths, kind="stable")
+    found, at = [], 0
+    while at < len(rows):
+        limits = (batch, None if tokens is None else max(1, tokens // int(lengths[rows[at]])))
+        size = min((limit for limit in limits if limit is not None), default=len(rows))
+        found.append(rows[at : at + size])
+        at += size
+    return found
+
+
 class SequentialBatches:
     """All rows once, for evaluation: sorted by length to save padding; ranks take turns.
 
@@ -118,15 +140,8 @@ class SequentialBatches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.examples, self.collate, lengths = examples, collate, examples.lengths
-        # Longest first, so that running out of memory shows at once.
-        rows = np.argsort(-lengths, kind="stable")
-        cut, at = [], 0
-        while at < len(rows):
-            fitting = batch if tokens is None else max(1, min(batch, tokens // int(lengths[rows[at]])))
-            cut.append(rows[at : at + fitting])
-            at += fitting
-        self._batches = cut[rank::world]
+        self.examples, self.collate = examples, collate
+        self._batches = batches_by_length(examples.lengths, batch, tokens)[rank::world]
 
     def __len__(self) -> int:
         """Number of this rank's batches."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nlptool.data.pretraining_examples import fit
 from nlptool.data.vocabulary import Vocabulary
 from nlptool.errors import DataError
-from nlptool.formatting import percent
+from nlptool.formatting import counted, percent
 from nlptool.text.row_template import RowTemplate
 from nlptool.text.store import Split, SplitWriter, dtype_for
 from nlptool.text.tabular import Example
@@ -43,11 +43,15 @@ class Truncation(NamedTuple):
     effect: str = "is cut"
 
     def message(self, count: int) -> str:
-        """A sentence for the user. count: rows of the split."""
-        return (
-            f"in {percent(self.rows / count)} of {count:,} rows the {self.what} has more than {self.limit:,} tokens "
-            f"and {self.effect} ({self.key})"
-        )
+        """A sentence for the user, with the key. count: rows of the split."""
+        return f"in {percent(self.rows / count)} of {count:,} rows {self._effect()} ({self.key})"
+
+    def message_of_rows(self) -> str:
+        """The same of rows that belong to no split."""
+        return f"{counted(self.rows, 'rows')}: {self._effect()}"
+
+    def _effect(self) -> str:
+        return f"the {self.what} has more than {self.limit:,} tokens and {self.effect}"
 
 
 @dataclass(frozen=True)

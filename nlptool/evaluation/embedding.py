@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nlptool.data.batch_threads import for_each_batch
+from nlptool.data.length_bucketing import TOKENS, batches_by_length
 from nlptool.errors import DataError, UsageError
 from nlptool.models import huggingface
 from nlptool.models.base import Encoder, Inputs
@@ -21,8 +22,6 @@ from nlptool.text.row_template import RowTemplate
 from nlptool.text.tokenizer import Tokenizer
 
 Pooling = Literal["cls", "mean", "last"]
-TOKENS = {"cpu": 4096, "cuda": 65_536}
-"""Most tokens of a batch, padding included, by device."""
 
 
 class Embedder:
@@ -89,13 +88,9 @@ class Embedder:
     def vectors(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """The embedding of each row of ids, [N, D]. Rows of similar length share a batch."""
         found = np.empty((len(rows), self.width), np.float32)
-        order = sorted(range(len(rows)), key=lambda at: -len(rows[at]))
-        most, begin = TOKENS[self.device.type], 0
-        batches: list[list[int]] = []
-        while begin < len(order):
-            size = self.batch_size or max(1, most // len(rows[order[begin]]))
-            batches.append(order[begin : begin + size])
-            begin += size
+        lengths = np.array([len(row) for row in rows], np.int64)
+        limit = TOKENS[self.device.type] if self.batch_size is None else None
+        batches = batches_by_length(lengths, self.batch_size, limit)
 
         def read(number: int) -> None:
             batch = batches[number]

@@ -6,7 +6,8 @@ read line by line, so that a fault is reported with its line.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 PIECE = 1 << 22  # bytes
 TAB, NEWLINE = b"\t\n"
 COLUMNS = ("head", "relation", "tail")
+ROWS = 10_000  # triples passed on at once
 HEADER = "name the columns in the first line: head, relation, tail"
 
 
@@ -56,8 +58,7 @@ def read_tsv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
     line, rest = 1, stream.readline(PIECE)
     if named := header_order(rest.decode("utf-8-sig", "replace").split("\t")):
         if rest.count(b"\t") != 2:  # among other columns
-            row = lambda text, at: picked(text.rstrip("\r\n").split("\t"), named, at)  # noqa: E731
-            yield from rows_of_lines(stream, row, first=2)
+            yield from rows_of_lines(stream, partial(_picked_of_line, named), first=2)
             return
         order, line, rest = named, 2, b""
     while piece := rest + stream.read(PIECE - len(rest)):
@@ -215,23 +216,36 @@ def value_at(record: object, path: str) -> object:
     return record
 
 
+def _picked_of_line(order: Sequence[int], text: str, line: int) -> Row | BadRecord:
+    return picked(text.rstrip("\r\n").split("\t"), order, line)
+
+
 def rows_of_lines(
     stream: IO[bytes], row: Callable[[str, int], Row | BadRecord | None], first: int = 1
 ) -> Read:
     """Columns of lines, by a function of one line. first: the number of the first line."""
+
+    def found() -> Iterator[Row | BadRecord]:
+        for number, line in enumerate(lines(stream), start=first):
+            if isinstance(line, BadRecord):
+                yield line._replace(line=number)
+            elif not line.isspace() and (one := row(line, number)) is not None:
+                yield one
+
+    return in_columns(found())
+
+
+def in_columns(rows: Iterable[Row | BadRecord]) -> Read:
+    """Triples by column, ROWS at a time; records that cannot be read as they are."""
     held: list[Row] = []
-    for number, line in enumerate(lines(stream), start=first):
-        if isinstance(line, BadRecord):
-            yield line._replace(line=number)
+    for row in rows:
+        if isinstance(row, BadRecord):
+            yield row
             continue
-        found = None if line.isspace() else row(line, number)
-        if isinstance(found, BadRecord):
-            yield found
-        elif found is not None:
-            held.append(found)
-            if len(held) == 10_000:
-                yield Columns(*map(list, zip(*held, strict=True)))
-                held = []
+        held.append(row)
+        if len(held) == ROWS:
+            yield Columns(*map(list, zip(*held, strict=True)))
+            held = []
     if held:
         yield Columns(*map(list, zip(*held, strict=True)))
 
@@ -266,8 +280,11 @@ def read_openke_names(stream: IO[bytes]) -> tuple[list[str], BadRecord | None]:
 
 def read_openke(stream: IO[bytes], entities: list[str], relations: list[str]) -> Read:
     """OpenKE's train2id.txt: the number of triples, then head, tail and relation as numbers separated by spaces."""
+    return in_columns(_openke_rows(stream, entities, relations))
+
+
+def _openke_rows(stream: IO[bytes], entities: list[str], relations: list[str]) -> Iterator[Row | BadRecord]:
     stated = seen = 0
-    held: list[Row] = []
     for number, line in enumerate(lines(stream), start=1):
         if isinstance(line, BadRecord):
             yield line._replace(line=number)
@@ -294,9 +311,7 @@ def read_openke(stream: IO[bytes], entities: list[str], relations: list[str]) ->
                 )
                 yield BadRecord(number, "number beyond the count", f"{line.strip()}: {found}", "fix the line")
                 continue
-            held.append((entities[head], relations[relation], entities[tail]))
-    if held:
-        yield Columns(*map(list, zip(*held, strict=True)))
+            yield entities[head], relations[relation], entities[tail]
     if stated != seen:
         yield BadRecord(
             1, "false count", f"the first line says {stated:,}, and {counted(seen, 'triples')} follow", COUNT

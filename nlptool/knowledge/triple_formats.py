@@ -5,9 +5,10 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from typing import IO, Any
 
-from nlptool.knowledge.readers import COLUMNS, Columns, Read, Row, header_order, picked, rows_of_lines
+from nlptool.knowledge.readers import COLUMNS, Read, Row, header_order, in_columns, picked, rows_of_lines
 from nlptool.text.lines import RECORD, lines
 from nlptool.text.records import BadRecord
 
@@ -25,9 +26,12 @@ def read_csv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
 
     A header names the columns, in any order and among others; `columns` names them without one.
     """
+    return in_columns(_csv_rows(stream, columns))
+
+
+def _csv_rows(stream: IO[bytes], columns: tuple[str, ...]) -> Iterator[Row | BadRecord]:
     csv.field_size_limit(RECORD)
-    order, held = list[int](), list[Row]()
-    bad, text = list[BadRecord](), lines(stream)
+    order, bad, text = list[int](), list[BadRecord](), lines(stream)
 
     def good() -> Iterator[str]:
         for line in text:
@@ -37,7 +41,7 @@ def read_csv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
 
     first = next(source := good(), "")
     separator = next((sign for sign in ",;\t" if sign in first), ",")
-    rows = csv.reader(_chain(first, source), delimiter=separator, strict=True)
+    rows = csv.reader(chain([first], source), delimiter=separator, strict=True)
     while True:
         number = rows.line_num + 1
         try:
@@ -54,19 +58,8 @@ def read_csv(stream: IO[bytes], columns: tuple[str, ...] = COLUMNS) -> Read:
             if order:
                 continue
             order = [columns.index(name) for name in COLUMNS]
-        if not values:
-            continue
-        row = picked(values, order, number)
-        if isinstance(row, BadRecord):
-            yield row
-        else:
-            held.append(row)
-    yield Columns(*([row[at] for row in held] for at in range(3)))
-
-
-def _chain(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
+        if values:
+            yield picked(values, order, number)
 
 
 def read_ntriples(stream: IO[bytes]) -> Read:
@@ -103,7 +96,10 @@ def read_wikidata(stream: IO[bytes]) -> Read:
 
     Each statement whose value is an entity is a triple. Deprecated statements are skipped.
     """
-    held = list[Row]()
+    return in_columns(_wikidata_rows(stream))
+
+
+def _wikidata_rows(stream: IO[bytes]) -> Iterator[Row | BadRecord]:
     for number, line in enumerate(lines(stream), start=1):
         if isinstance(line, BadRecord):
             yield line._replace(line=number)
@@ -112,18 +108,12 @@ def read_wikidata(stream: IO[bytes]) -> Read:
         if text in ("", "[", "]"):
             continue
         try:
-            entity = json.loads(text)
-            held += _statements(entity)
+            yield from list(_statements(json.loads(text)))
         except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
             found = "expected an entity with id and claims on a line by itself"
             yield BadRecord(
                 number, "no entity", found, "name a JSON dump of Wikidata, or another source.format"
             )
-            continue
-        if len(held) >= 10_000:
-            yield Columns(*([row[at] for row in held] for at in range(3)))
-            held = []
-    yield Columns(*([row[at] for row in held] for at in range(3)))
 
 
 def _statements(entity: dict[str, Any]) -> Iterator[Row]:

@@ -82,7 +82,7 @@ def attend(
             q_BTHE[0], k_BSHE[0], v_BSHE[0], mask.queries, mask.lengths, rate
         )[None]
     flops.product(2 * batch * heads * queries, width, k_BSHE.shape[1])
-    if (rate and cpu.usable(q_BTHE)) or cpu.outruns_flash(q_BTHE, k_BSHE):
+    if (rate and cpu.usable(q_BTHE)) or cpu.faster_than_flash(q_BTHE, k_BSHE):
         return cpu.attention(q_BTHE, k_BSHE, v_BSHE, mask, rate, causal)
     q, k, v = (x.transpose(1, 2) for x in (q_BTHE, k_BSHE, v_BSHE))
     return F.scaled_dot_product_attention(q, k, v, mask, dropout_p=rate, is_causal=causal).transpose(1, 2)

@@ -24,6 +24,7 @@ from nlptool.text.classes import (
     rebuilt,
     text_of,
 )
+from nlptool.text.tokenizer_json import PLAIN
 
 ROLES = ("pad", "unk", "cls", "sep", "mask", "eos")
 KNOWN = {  # names of these tokens in tokenizers without a configuration
@@ -198,7 +199,6 @@ def _added(folder: Path, config: dict[str, Any], given: Content) -> list[Content
 
     For a vocabulary without a tokenizer.json also its special tokens.
     """
-    plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     special = {text_of(config.get(f"{role}_token")) for role in (*ROLES, "bos")}
     for key in ("additional_special_tokens", "extra_special_tokens"):
         special |= {text_of(token) for token in config.get(key) or ()}
@@ -206,17 +206,17 @@ def _added(folder: Path, config: dict[str, Any], given: Content) -> list[Content
     if "added_tokens" not in given:  # a bare vocabulary does not mark its special tokens
         vocab = given["model"]["vocab"]
         names = special | {name for names in KNOWN.values() for name in names}
-        found = {vocab[name]: {"content": name, "special": True} | plain for name in names & vocab.keys()}
+        found = {vocab[name]: {"content": name, "special": True} | PLAIN for name in names & vocab.keys()}
     for number, token in config.get("added_tokens_decoder", {}).items():
         found[int(number)] = (
-            plain
+            PLAIN
             | {"special": False}
-            | {key: token[key] for key in (*plain, "content", "special") if key in token}
+            | {key: token[key] for key in (*PLAIN, "content", "special") if key in token}
         )
     if "added_tokens_decoder" not in config:
         for name, number in read_json(folder / "added_tokens.json").items():
             found[number] = (
-                {"content": name, "special": name in special} | plain | {"normalized": name not in special}
+                {"content": name, "special": name in special} | PLAIN | {"normalized": name not in special}
             )
     found |= {token["id"]: token for token in given.get("added_tokens") or ()}
     return [{"id": number} | found[number] for number in sorted(found)]

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from nlptool.text.tokenizer_json import added_token, template_processing
+
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
@@ -36,7 +38,7 @@ class RowTemplate(NamedTuple):
             "type": "WordLevel",
             "vocab": {"a": 0},
             "unk_token": "a",
-        }  # a post-processor uses ids of its own
+        }  # the post-processor has ids of its own
         plain = {"version": "1.0", "added_tokens": [], "model": words}
         given = json.dumps(plain | {"post_processor": content.get("post_processor")})
         encoder = tokenizers.Tokenizer.from_str(given)
@@ -68,17 +70,9 @@ def for_decoder(tokenizer: "Tokenizer", end: int) -> "Tokenizer":
     special = {role: tokenizer.tokens[number] for role, number in tokenizer.special.items()}
     if pad == end:
         special["pad"] = next(one for one in PAD if one not in tokenizer.tokens.values())
-        plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-        added = {"id": tokenizer.vocab_size, "content": special["pad"], "special": True} | plain
+        added = added_token(tokenizer.vocab_size, special["pad"])
         content["added_tokens"] = [*(content.get("added_tokens") or ()), added]
-    texts = [{"Sequence": {"id": text, "type_id": 0}} for text in "AB"]
-    around = {"SpecialToken": {"id": name, "type_id": 0}}
-    content["post_processor"] = {
-        "type": "TemplateProcessing",
-        "single": [around, texts[0], around],
-        "pair": [around, texts[0], around, texts[1], around],
-        "special_tokens": {name: {"id": name, "ids": [end], "tokens": [name]}},
-    }
+    content["post_processor"] = template_processing((name, end), (name, end), 0)
     return type(tokenizer)(content, special, tokenizer.max_length)
 
 

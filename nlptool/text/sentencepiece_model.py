@@ -12,6 +12,8 @@ from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from nlptool.text.tokenizer_json import added_token, template_processing
+
 SPACE = "▁"
 UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4  # ModelProto.SentencePiece.Type
 UNIGRAM, BPE = 1, 2  # TrainerSpec.ModelType
@@ -52,7 +54,7 @@ def content(data: bytes) -> dict[str, Any]:
     return {
         "version": "1.0",
         "added_tokens": [
-            _added(number, piece)
+            added_token(number, piece.text, special=piece.kind != USER_DEFINED or piece.text in ROLES)
             for number, piece in enumerate(pieces)
             if piece.kind in (UNKNOWN, CONTROL, USER_DEFINED)
         ],
@@ -105,15 +107,6 @@ def _normalizers(spec: dict[int, Any]) -> Iterator[dict[str, Any]]:
         yield {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
 
 
-def _added(number: int, piece: Piece) -> dict[str, Any]:
-    plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    return {
-        "id": number,
-        "content": piece.text,
-        "special": piece.kind != USER_DEFINED or piece.text in ROLES,
-    } | plain
-
-
 def _template(pieces: list[Piece]) -> dict[str, Any] | None:
     """The post-processor [CLS] A [SEP] B [SEP], if the vocabulary has both tokens."""
     ids = {piece.text: number for number, piece in enumerate(pieces)}
@@ -121,18 +114,7 @@ def _template(pieces: list[Piece]) -> dict[str, Any] | None:
     last = next((name for name in ("[SEP]", "</s>") if name in ids), None)
     if first is None or last is None:
         return None
-    one: list[dict[str, Any]] = [
-        _special(first, 0),
-        {"Sequence": {"id": "A", "type_id": 0}},
-        _special(last, 0),
-    ]
-    two = [*one, {"Sequence": {"id": "B", "type_id": 1}}, _special(last, 1)]
-    tokens = {name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in (first, last)}
-    return {"type": "TemplateProcessing", "single": one, "pair": two, "special_tokens": tokens}
-
-
-def _special(name: str, kind: int) -> dict[str, Any]:
-    return {"SpecialToken": {"id": name, "type_id": kind}}
+    return template_processing((first, ids[first]), (last, ids[last]), 1)
 
 
 def _byte_decoder(space: dict[str, Any]) -> dict[str, Any]:

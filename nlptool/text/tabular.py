@@ -52,7 +52,7 @@ VALIDATION = "validation"
 WORDS = re.compile(r"[\W_]+")
 SPLIT_NAMES = {
     "train": "train",
-    **dict.fromkeys(("validation", "dev", "valid", "val", "testa"), "validation"),
+    **dict.fromkeys((VALIDATION, "dev", "valid", "val", "testa"), VALIDATION),
     **dict.fromkeys(("test", "testb"), "test"),
 }
 """The words that name splits in the names of files."""
@@ -95,8 +95,9 @@ class Sentence(NamedTuple):
 
 
 def files(folder: Path, split: str, *, columns: bool = False) -> list[File]:
-    """The files of a split in a folder, sorted; empty if there is no such split. Raises DataError if there is no
-    folder.
+    """The files of a split in a folder, sorted; empty if there is no such split.
+
+    Raises DataError for a missing folder, and for a split in several forms.
 
     columns: also files in CoNLL's columns, if there are no others.
     """
@@ -127,7 +128,7 @@ def of_split(folder: Path, split: str, *, columns: bool = False, name: str | Non
     nli in KLUE's. Raises DataError for a missing folder, and for several files.
     """
     rest = split.removeprefix(VALIDATION)
-    others = ("dev", "valid", "val") if rest != split else ()
+    others = [word for word, means in SPLIT_NAMES.items() if means == VALIDATION] if rest != split else []
     for called in (split, *(f"{other}{rest}" for other in others)):
         if found := files(folder, called, columns=columns):
             return found

@@ -64,12 +64,32 @@ def mask_takes_space(content: Mapping[str, Any]) -> bool:
     return any(name in parts for name in ("ByteLevel", "Metaspace", "▁"))
 
 
+PLAIN = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+"""The flags of an added token that is found wherever its text stands."""
+
+
+def added_token(number: int, name: str, *, special: bool = True) -> dict[str, Any]:
+    """An entry of `added_tokens`."""
+    return {"id": number, "content": name, "special": special} | PLAIN
+
+
+def template_processing(first: tuple[str, int], last: tuple[str, int], second: int) -> dict[str, Any]:
+    """The post-processor FIRST A LAST and FIRST A LAST B LAST. first, last: tokens with ids; second: segment of B."""
+
+    def special(token: tuple[str, int], segment: int) -> dict[str, Any]:
+        return {"SpecialToken": {"id": token[0], "type_id": segment}}
+
+    single = [special(first, 0), {"Sequence": {"id": "A", "type_id": 0}}, special(last, 0)]
+    pair = [*single, {"Sequence": {"id": "B", "type_id": second}}, special(last, second)]
+    tokens = {name: {"id": name, "ids": [number], "tokens": [name]} for name, number in (first, last)}
+    return {"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": tokens}
+
+
 def with_mask_flags(content: Mapping[str, Any], mask: int, name: str, **flags: bool) -> dict[str, Any]:
     """tokenizer.json with these flags of the mask token, which is added if it is not among the added tokens."""
     added = list(content.get("added_tokens") or ())
     if all(token["id"] != mask for token in added):
-        plain = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-        added.append({"id": mask, "content": name, "special": True} | plain)
+        added.append(added_token(mask, name))
     changed = [dict(token) | flags if token["id"] == mask else token for token in added]
     return dict(content) | {"added_tokens": changed}
 

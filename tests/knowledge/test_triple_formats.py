@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from nlptool.knowledge.readers import COLUMNS, Read, read_jsonl, read_tsv
+from nlptool.knowledge.readers import COLUMNS, ROWS, Read, read_jsonl, read_tsv
 from nlptool.knowledge.triple_formats import read_csv, read_ntriples, read_wikidata
 from nlptool.text.records import BadRecord
 
@@ -105,3 +105,14 @@ def test_a_dump_of_wikidata():
     assert [one.reason for one in read_wikidata(stream("{}\n")) if isinstance(one, BadRecord)] == [
         "no entity"
     ]
+
+
+def test_a_long_file_is_passed_on_in_pieces() -> None:
+    entity = {"id": "Q1", "claims": {"P1": [{"mainsnak": {"snaktype": "value", "datavalue": VALUE}}]}}
+    wikidata = "[\n" + f"{json.dumps(entity)},\n" * (ROWS + 1) + "]\n"
+    many = (read_csv(stream("a,r,b\n" * (ROWS + 1))), read_ntriples(stream("<a> <r> <b> .\n" * (ROWS + 1))))
+    for read in (*many, read_wikidata(stream(wikidata))):
+        assert [len(piece.heads) for piece in read if not isinstance(piece, BadRecord)] == [ROWS, 1]
+
+
+VALUE = {"type": "wikibase-entityid", "value": {"id": "Q2"}}

@@ -8,6 +8,7 @@ from typing import Any
 from nlptool import weights_record
 from nlptool.commands.predict.options import PredictOptions
 from nlptool.console import Console, Options
+from nlptool.data.length_bucketing import TOKENS
 from nlptool.data.pair_inputs import Truncation
 from nlptool.errors import DataError, Preempted, UsageError
 from nlptool.formatting import counted
@@ -29,8 +30,8 @@ from nlptool.train.interrupts import SignalHandler
 
 EXPLAINED = 32
 """Rows explained at once."""
-ROWS, TOKENS = 512, {"cpu": 4096, "cuda": 65_536}
-"""Most rows of a batch, and most tokens by device."""
+ROWS = 512
+"""Most rows of a batch."""
 
 
 class Ensemble:
@@ -102,8 +103,7 @@ def run(request: tuple[Sequence[str], PredictOptions], options: Options, console
         _answer(ensemble, question, options, console)
     for cut in ensemble.cuts.values():
         if cut.rows:
-            what = f"{cut.what} has more than {cut.limit:,} tokens and {cut.effect}"
-            console.note(f"{counted(cut.rows, 'rows')}: the {what}")
+            console.note(cut.message_of_rows())
 
 
 def _answer(ensemble: Ensemble, question: PredictOptions, options: Options, console: Console) -> None:

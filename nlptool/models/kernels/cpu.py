@@ -7,7 +7,7 @@ float64). benchmarks/layers.py measures the speed-up of each.
 # B batch, T queries, S keys, H heads, E width of one head, I inputs, O outputs
 # N rows of a product
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -38,11 +38,14 @@ def has_onednn() -> bool:
     return torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
+def _capabilities() -> Mapping[str, Any]:
+    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+
+
 @cache
 def prefers_onednn() -> bool:
     """Whether oneDNN multiplies faster than torch's BLAS: by 10 to 20 % on AMD's CPUs; on Intel's, MKL by 3 to 20 %."""
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return has_onednn() and not str(capabilities.get("cpu_name")).startswith("Intel")
+    return has_onednn() and not str(_capabilities().get("cpu_name")).startswith("Intel")
 
 
 @cache
@@ -51,7 +54,7 @@ def _bf16_setting_is_exact() -> bool:
 
     oneDNN rounds float32 to bfloat16 there by AMX alone, which they do not have.
     """
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    capabilities = _capabilities()
     amd = str(capabilities.get("cpu_name")).startswith("AMD") and not capabilities.get("amx_tile", True)
     return amd and has_onednn() and hasattr(torch.backends.mkldnn, "matmul")
 
@@ -78,7 +81,7 @@ def _is_regular(queries: int, keys: int) -> bool:
     return queries % 16 == keys % 16 == 0
 
 
-def outruns_flash(q_BTHE: Tensor, k_BSHE: Tensor) -> bool:
+def faster_than_flash(q_BTHE: Tensor, k_BSHE: Tensor) -> bool:
     """Whether `attention` without dropout is faster than torch's flash kernel, forward and backward: 1.2 to 1.9 times.
 
     The probabilities that it stores may take no more memory than the MLP's activations, at four times the width.
